@@ -1,0 +1,1 @@
+"""The broker's own subject: messages, exchanges, bindings, queues, virtual hosts. It knows no sockets or frames."""

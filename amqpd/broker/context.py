@@ -1,0 +1,30 @@
+"""What every part of the broker is handed instead of globals: time, timers, the turn, randomness."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+from amqpd.clock import Clock, Timers
+from amqpd.turn import Turn
+
+
+class Context:
+    """The broker's surroundings.
+
+    Args:
+        clock: the one clock.
+        timers: the one heap of timers, on that clock.
+        turn: where work for the end of the turn goes.
+        random_bytes: n random octets; os.urandom, or something repeatable in tests.
+    """
+
+    def __init__(self, clock: Clock, timers: Timers, turn: Turn, random_bytes: Callable[[int], bytes]) -> None:
+        self.clock = clock
+        self.timers = timers
+        self.turn = turn
+        self.random_bytes = random_bytes
+
+    def unique_name(self, prefix: str) -> str:
+        """A name nobody can guess: ``prefix-`` and 22 characters of URL-safe base64 (128 bits), as RabbitMQ makes them."""
+        return prefix + "-" + base64.urlsafe_b64encode(self.random_bytes(16)).decode("ascii").rstrip("=")

@@ -1,0 +1,145 @@
+"""Consumers, as a queue sees them, and the order in which they are served.
+
+Consumers of one priority are served round robin; lower priorities get messages only while all higher ones are blocked
+(RabbitMQ, consumer priorities). A consumer that cannot take a message leaves the ring until it says that it can again, so
+that a thousand blocked consumers cost nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from mypy_extensions import i64, mypyc_attr
+
+from amqpd.broker.message import Message
+
+if TYPE_CHECKING:
+    from amqpd.broker.queues.base import Queue
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Consumer:
+    """Somebody who takes messages from one queue. The protocol's consumer is the implementation.
+
+    Args:
+        tag: consumer tag, unique on its channel.
+        queue: where it takes from.
+        no_ack: deliveries need no acknowledgement.
+        exclusive: nobody else may consume from the queue.
+        priority: higher is served first.
+    """
+
+    def __init__(self, tag: str, queue: Queue, no_ack: bool, exclusive: bool, priority: int) -> None:
+        self.tag = tag
+        self.queue = queue
+        self.no_ack = no_ack
+        self.exclusive = exclusive
+        self.priority = priority
+        self.in_ring = False  # owned by ConsumerRing
+
+    def ready(self) -> bool:
+        """It can take one more message now: credit left, and room in its connection's output."""
+        raise NotImplementedError
+
+    def deliver(self, message: Message, position: i64, deliveries: i64) -> None:
+        """Take a message.
+
+        Args:
+            position: the message's place in the queue; it comes back when the delivery is settled.
+            deliveries: how often it was delivered before.
+        """
+        raise NotImplementedError
+
+    def settled(self) -> None:
+        """One of its deliveries was settled; it may have credit again."""
+        raise NotImplementedError
+
+    def queue_deleted(self) -> None:
+        """The queue is gone; there will be no more deliveries."""
+        raise NotImplementedError
+
+
+@final
+class PriorityLevel:
+    """The consumers of one priority: those in the ring, and whose turn it is."""
+
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        self.ring: list[Consumer] = []
+        self.next: i64 = 0
+
+
+@final
+class ConsumerRing:
+    """All consumers of one queue."""
+
+    def __init__(self) -> None:
+        self._all: dict[Consumer, None] = {}
+        self._levels: list[PriorityLevel] = []  # highest priority first
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def exclusive(self) -> bool:
+        """One of them consumes exclusively (then it is the only one)."""
+        return any(consumer.exclusive for consumer in self._all)
+
+    def all(self) -> list[Consumer]:
+        """In the order in which they came."""
+        return list(self._all)
+
+    def add(self, consumer: Consumer) -> None:
+        """A new consumer; it is served after those that wait already."""
+        self._all[consumer] = None
+        self.resume(consumer)
+
+    def remove(self, consumer: Consumer) -> bool:
+        """Forget a consumer. False if it was not here."""
+        if consumer not in self._all:
+            return False
+        del self._all[consumer]
+        if consumer.in_ring:
+            level = self._level(consumer.priority)
+            self._park(level, level.ring.index(consumer))
+        return True
+
+    def resume(self, consumer: Consumer) -> None:
+        """A consumer can take messages again."""
+        if not consumer.in_ring and consumer in self._all:
+            consumer.in_ring = True
+            self._level(consumer.priority).ring.append(consumer)
+
+    def take(self) -> Consumer | None:
+        """The consumer whose turn it is, or None when nobody can take a message."""
+        # HOT: once per delivery
+        for level in self._levels:
+            ring = level.ring
+            while ring:
+                place: i64 = level.next
+                if place >= len(ring):
+                    place = 0
+                consumer = ring[place]
+                if consumer.ready():
+                    level.next = place + 1
+                    return consumer
+                self._park(level, place)
+        return None
+
+    def _park(self, level: PriorityLevel, place: i64) -> None:
+        level.ring[place].in_ring = False
+        del level.ring[place]
+        if place < level.next:
+            level.next -= 1
+
+    def _level(self, priority: int) -> PriorityLevel:
+        for place, level in enumerate(self._levels):
+            if level.priority == priority:
+                return level
+            if level.priority < priority:
+                fresh = PriorityLevel(priority)
+                self._levels.insert(place, fresh)
+                return fresh
+        fresh = PriorityLevel(priority)
+        self._levels.append(fresh)
+        return fresh

@@ -1,0 +1,11 @@
+"""The queue types by the name that x-queue-type gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from amqpd.broker.queues.base import Queue
+from amqpd.broker.queues.classic import ClassicQueue
+
+QUEUE_TYPES: Final[Mapping[str, type[Queue]]] = {ClassicQueue.kind: ClassicQueue}

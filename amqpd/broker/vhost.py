@@ -1,0 +1,321 @@
+"""A virtual host: its exchanges, queues and bindings, and what happens to the others when one of them goes.
+
+Rule: what may live here changes the topology or looks something up in it. Who may do so is decided before (protocol),
+how a message finds its way is routing's.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from mypy_extensions import i64
+
+from amqpd.broker.arguments import check_equivalent, effective_type, inequivalent, same_value, validate_queue_arguments
+from amqpd.broker.binding import Destination
+from amqpd.broker.context import Context
+from amqpd.broker.exchanges import EXCHANGE_TYPES
+from amqpd.broker.exchanges.base import Exchange
+from amqpd.broker.exchanges.default import DefaultExchange
+from amqpd.broker.queues.base import Owner, Queue, QueueSpec
+from amqpd.broker.queues.reply import ReplyQueue
+from amqpd.broker.queues.types import QUEUE_TYPES
+from amqpd.broker.routing import Routed, route
+from amqpd.errors import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
+from amqpd.wire.properties import Properties
+from amqpd.wire.table import EMPTY_TABLE, Table
+
+RESERVED_PREFIX: Final = "amq."
+# Name and type of what every virtual host has from the beginning, beside the default exchange.
+PREDECLARED: Final = (
+    ("amq.direct", "direct"),
+    ("amq.fanout", "fanout"),
+    ("amq.topic", "topic"),
+    ("amq.headers", "headers"),
+    ("amq.match", "headers"),
+    ("amq.rabbitmq.trace", "topic"),
+)
+INTERNAL: Final = frozenset({"amq.rabbitmq.trace"})
+
+
+class ExchangeSpec:
+    """What exchange.declare asks for (AMQP 0-9-1 section 1.6.2.1)."""
+
+    def __init__(
+        self, kind: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table = EMPTY_TABLE
+    ) -> None:
+        self.kind = kind
+        self.durable = durable
+        self.auto_delete = auto_delete
+        self.internal = internal
+        self.arguments = arguments
+
+
+@final
+class VHost:
+    """One virtual host.
+
+    ``generation`` grows whenever the answer of route() may have changed: whoever remembers an answer compares it.
+    """
+
+    def __init__(self, name: str, context: Context) -> None:
+        self.name = name
+        self.context = context
+        self.generation: i64 = 0
+        self.exchanges: dict[str, Exchange] = {}
+        self.queues: dict[str, Queue] = {}
+        self._by_name: dict[str, Destination] = {}  # what the default exchange reaches: queues and reply queues
+        self._sources: dict[Destination, dict[Exchange, None]] = {}  # who has bindings to this destination
+        self.exchanges[""] = DefaultExchange(self._by_name)
+        for exchange_name, kind in PREDECLARED:
+            spec = ExchangeSpec(kind, True, False, exchange_name in INTERNAL)
+            self.create_exchange(exchange_name, spec)
+
+    # Exchanges.
+
+    def exchange(self, name: str) -> Exchange:
+        """Look an exchange up.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.exchanges.get(name)
+        if found is None:
+            raise NotFound(f"no {self.exchange_text(name)}")
+        return found
+
+    def exchange_text(self, name: str) -> str:
+        """An exchange as RabbitMQ's reply texts name it."""
+        return f"exchange '{name}' in vhost '{self.name}'"
+
+    def queue_text(self, name: str) -> str:
+        """A queue as RabbitMQ's reply texts name it."""
+        return f"queue '{name}' in vhost '{self.name}'"
+
+    def check_new_exchange(self, name: str) -> None:
+        """Refuse the creation of what is reserved.
+
+        Raises:
+            AccessRefused: the name starts with ``amq.``.
+        """
+        if name.startswith(RESERVED_PREFIX):
+            raise AccessRefused(f"exchange name '{name}' contains reserved prefix 'amq.*'")
+
+    def create_exchange(self, name: str, spec: ExchangeSpec) -> Exchange:
+        """Create an exchange of a known type under a free name.
+
+        Raises:
+            PreconditionFailed: the type refuses the arguments.
+        """
+        cls = EXCHANGE_TYPES[spec.kind]
+        cls.validate(spec.arguments)
+        created = cls(name, spec.durable, spec.auto_delete, spec.internal, spec.arguments)
+        self.exchanges[name] = created
+        self.generation += 1
+        return created
+
+    def check_equivalent_exchange(self, exchange: Exchange, spec: ExchangeSpec) -> None:
+        """Compare a declaration with what exists (section 1.6.2.1, "equivalent").
+
+        Raises:
+            PreconditionFailed: naming the first difference.
+        """
+        compared = (
+            ("type", spec.kind, exchange.kind),
+            ("durable", word(spec.durable), word(exchange.durable)),
+            ("auto_delete", word(spec.auto_delete), word(exchange.auto_delete)),
+            ("internal", word(spec.internal), word(exchange.internal)),
+        )
+        for argument, received, current in compared:
+            if received != current:
+                raise PreconditionFailed(
+                    f"inequivalent arg '{argument}' for {self.exchange_text(exchange.name)}: "
+                    f"received '{received}' but current is '{current}'"
+                )
+        new = spec.arguments.get("alternate-exchange")
+        old = exchange.arguments.get("alternate-exchange")
+        if not same_value(new, old):
+            raise inequivalent("exchange", "alternate-exchange", exchange.name, self.name, new, old)
+
+    def delete_exchange(self, exchange: Exchange, if_unused: bool = False) -> None:
+        """Delete an exchange with its bindings in both directions.
+
+        Raises:
+            PreconditionFailed: if_unused, and it is the source of a binding.
+        """
+        if if_unused and exchange.binding_count:
+            raise PreconditionFailed(f"{self.exchange_text(exchange.name)} in use")
+        doomed = [exchange]
+        while doomed:
+            doomed += self._remove_exchange(doomed.pop())
+
+    def _remove_exchange(self, exchange: Exchange) -> list[Exchange]:
+        """Take one exchange out, and return the auto-delete exchanges that lost their last binding by it."""
+        if self.exchanges.pop(exchange.name, None) is None:
+            return []
+        for binding in exchange.bindings():
+            self._forget_source(exchange, binding.destination)
+        return self._unbind_everywhere(exchange)
+
+    # Queues.
+
+    def queue(self, name: str) -> Queue:
+        """Look a queue up.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self.queues.get(name)
+        if found is None:
+            raise NotFound(f"no {self.queue_text(name)}")
+        return found
+
+    def unlocked_queue(self, name: str, owner: Owner) -> Queue:
+        """Look a queue up that this connection may use.
+
+        Raises:
+            NotFound: there is none.
+            ResourceLocked: it is exclusive to another connection.
+        """
+        found = self.queue(name)
+        self.check_lock(found, owner)
+        return found
+
+    def check_lock(self, queue: Queue, owner: Owner) -> None:
+        """Refuse the exclusive queue of another connection.
+
+        Raises:
+            ResourceLocked: it is one.
+        """
+        if queue.spec.owner is not None and queue.spec.owner is not owner:
+            raise self._locked(queue)
+
+    def create_queue(self, name: str, spec: QueueSpec) -> Queue:
+        """Create a queue under a free name.
+
+        Raises:
+            PreconditionFailed: an argument that the queue's type refuses, or a type that amqpd does not have yet.
+        """
+        kind = effective_type(name, self.name, spec.arguments)
+        validate_queue_arguments(name, self.name, kind, spec.arguments)
+        cls = QUEUE_TYPES.get(kind)
+        if cls is None:
+            raise PreconditionFailed(f"queue type '{kind}' of {self.queue_text(name)} is not available in amqpd yet")
+        created = cls(name, self.name, spec, self.context)
+        self.queues[name] = created
+        self._by_name[name] = created
+        self.generation += 1
+        return created
+
+    def check_equivalent_queue(self, queue: Queue, spec: QueueSpec) -> None:
+        """Compare a declaration with what exists (section 1.7.2.1, "equivalent").
+
+        Raises:
+            ResourceLocked: the exclusive flag differs.
+            PreconditionFailed: naming the first other difference.
+        """
+        if (queue.spec.owner is None) != (spec.owner is None):
+            raise self._locked(queue)
+        compared = (
+            ("durable", spec.durable, queue.spec.durable),
+            ("auto_delete", spec.auto_delete, queue.spec.auto_delete),
+        )
+        for argument, received, current in compared:
+            if received != current:
+                raise PreconditionFailed(
+                    f"inequivalent arg '{argument}' for {queue}: "
+                    f"received '{word(received)}' but current is '{word(current)}'"
+                )
+        check_equivalent(queue.name, self.name, queue.kind, queue.spec.arguments, spec.arguments)
+
+    def delete_queue(self, queue: Queue, if_unused: bool = False, if_empty: bool = False) -> int:
+        """Delete a queue, its messages and its bindings; returns how many messages were ready.
+
+        Raises:
+            PreconditionFailed: if_unused and it has consumers, or if_empty and it has ready messages.
+        """
+        if if_unused and len(queue.consumers):
+            raise PreconditionFailed(f"{queue} in use")
+        count = queue.message_count
+        if if_empty and count:
+            raise PreconditionFailed(f"{queue} not empty")
+        if self.queues.pop(queue.name, None) is None:
+            return 0
+        del self._by_name[queue.name]
+        for exchange in self._unbind_everywhere(queue):
+            self.delete_exchange(exchange)
+        queue.close()
+        return count
+
+    def delete_exclusive_queues(self, owner: Owner) -> None:
+        """The connection is gone, and with it its exclusive queues (section 1.7.2.1, "exclusive")."""
+        for queue in [queue for queue in self.queues.values() if queue.spec.owner is owner]:
+            self.delete_queue(queue)
+
+    def add_reply_queue(self, queue: ReplyQueue) -> None:
+        """Make a direct reply-to address reachable."""
+        self._by_name[queue.name] = queue
+        self.generation += 1
+
+    def remove_reply_queue(self, queue: ReplyQueue) -> None:
+        """The requester is gone: what is sent to the address is dropped from now on."""
+        queue.deleted = True
+        if self._by_name.pop(queue.name, None) is not None:
+            self.generation += 1
+
+    def reply_queue(self, name: str) -> ReplyQueue | None:
+        """The live direct reply-to address of that name, or None."""
+        found = self._by_name.get(name)
+        return found if isinstance(found, ReplyQueue) else None
+
+    # Bindings.
+
+    def bind(self, source: Exchange, destination: Destination, key: str, arguments: Table) -> None:
+        """Bind; binding twice is binding once.
+
+        Raises:
+            PreconditionFailed: the exchange's type refuses key or arguments.
+        """
+        if source.bind(destination, key, arguments):
+            self._sources.setdefault(destination, {})[source] = None
+            self.generation += 1
+
+    def unbind(self, source: Exchange, destination: Destination, key: str, arguments: Table) -> None:
+        """Unbind; an auto-delete source that loses its last binding is deleted. A missing binding is not an error."""
+        if not source.unbind(destination, key, arguments):
+            return
+        if not source.leads_to(destination):
+            self._forget_source(source, destination)
+        self.generation += 1
+        if source.auto_delete and source.binding_count == 0:
+            self.delete_exchange(source)
+
+    def route(self, exchange: Exchange, keys: list[str], properties: Properties) -> Routed:
+        """The queues that a message goes to; see routing.route."""
+        return route(exchange, keys, properties, self.exchanges)
+
+    def _unbind_everywhere(self, destination: Destination) -> list[Exchange]:
+        self.generation += 1
+        orphans = []
+        for source in self._sources.pop(destination, {}):
+            source.remove_destination(destination)
+            if source.auto_delete and source.binding_count == 0:
+                orphans.append(source)
+        return orphans
+
+    def _forget_source(self, source: Exchange, destination: Destination) -> None:
+        sources = self._sources.get(destination)
+        if sources is not None:
+            sources.pop(source, None)
+            if not sources:
+                del self._sources[destination]
+
+    def _locked(self, queue: Queue) -> ResourceLocked:
+        return ResourceLocked(
+            f"cannot obtain exclusive access to locked {queue}. It could be originally declared on another connection "
+            "or the exclusive property value does not match that of the original declaration."
+        )
+
+
+def word(flag: bool) -> str:
+    """A flag as reply texts spell it."""
+    return "true" if flag else "false"

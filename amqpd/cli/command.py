@@ -1,0 +1,78 @@
+"""The command's tree: ``amqpd`` is ``amqpd serve`` unless a subcommand is named."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from amqpd.cli.build import version_line
+from amqpd.cli.options import ConfigCommand
+from amqpd.config import Config, ConfigError, default_files, find_file, load
+
+BAD_CONFIGURATION = 2
+VERSION_HELP = "Show the version, and whether it is the compiled form, and exit."
+
+
+class ServeByDefault(click.Group):
+    """A group that serves when options come without a subcommand; its help shows the options of serve too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {name for param in self.get_params(ctx) for name in param.opts}
+        if not args or (args[0].startswith("-") and args[0] not in own):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        serve.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def print_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    """What --version does."""
+    if asked:
+        click.echo(version_line())
+        ctx.exit()
+
+
+@click.group(cls=ServeByDefault, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help=VERSION_HELP)
+def cli() -> None:
+    """amqpd, a message broker for RabbitMQ clients.
+
+    Without a command it serves. Each option can also be set by an environment variable (AMQPD_PORT for --port) or in
+    the configuration file (port = 5672); the command line wins over the environment, the environment over the file.
+    """
+
+
+@cli.command(cls=ConfigCommand)
+def serve(config: str | None, **options: object) -> None:
+    """Start the broker (what amqpd does without a command).
+
+    Ends with status 0 after SIGTERM or SIGINT, 2 if the configuration is wrong, 1 if it cannot start.
+    """
+    try:
+        settings = configuration(config, options)
+    except ConfigError as error:
+        click.echo(f"amqpd: {error}", err=True)
+        sys.exit(BAD_CONFIGURATION)
+    from amqpd import logs, server
+
+    logs.configure(settings.log_level, settings.log_format, sys.stderr)
+    sys.exit(server.run(settings))
+
+
+def configuration(path: str | None, options: dict[str, object]) -> Config:
+    """The Config of this process: what load() makes of its command line, its environment and its file.
+
+    Raises:
+        ConfigError: as load() and find_file() do.
+    """
+    file = find_file(path, os.environ, default_files(os.environ, sys.platform))
+    return load(options, os.environ, file)
+
+
+def main() -> None:
+    """Run the command, and leave the process with its status."""
+    cli.main(prog_name="amqpd")

@@ -1,0 +1,267 @@
+"""Configuration: one frozen Config, and how command line, environment and a TOML file become one.
+
+Every option is declared once, as a field of Config annotated with its Setting: command line, environment, file and help
+text follow from that. Of the sources of a value the first that has one wins: command line, environment (``AMQPD_PORT``
+for ``port``), file, default.
+
+Rule: what may live here is reading and checking values. Nothing here acts on them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal, get_type_hints
+
+from amqpd.kinds import NO_LIMIT, Choice, File, Flag, Hosts, Kind, Limit, Seconds, Size, Watermark, Whole
+
+SECTIONS = ("Listeners", "Storage", "Limits", "Logging and start")
+
+
+class ConfigError(Exception):
+    """Bad configuration. Its text is one sentence that names source, key and value; the command ends with status 2."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of an option beside its name, type and default.
+
+    Args:
+        section: where help and documentation show it, one of SECTIONS.
+        kind: reads and checks its value.
+        help: one sentence.
+        shown: the default as help shows it, where the value itself would not say much.
+    """
+
+    section: str
+    kind: Kind
+    help: str
+    shown: str | None = None
+
+
+UNLIMITED = ", or 0 for no limit"
+PORT = Whole(0, 65535, metavar="PORT")
+SYNC_HELP = "What a confirm waits for. With fsync it survives power loss, with os a killed amqpd, with none neither."
+
+
+def user_data_dir() -> Path:
+    """The default of data_dir for a Config that load() did not make."""
+    return default_data_dir(os.environ, sys.platform)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How one amqpd is to run. Made by load(), or directly in tests: ``Config(port=0, memory=True)``."""
+
+    host: Annotated[
+        tuple[str, ...], Setting("Listeners", Hosts(), "Address to listen on; may be given several times.")
+    ] = ("127.0.0.1", "::1")
+    port: Annotated[int, Setting("Listeners", PORT, "AMQP port; 0 takes any free one.")] = 5672
+    management_port: Annotated[int, Setting("Listeners", PORT, "Port of the HTTP API and the web UI.")] = 15672
+    metrics_port: Annotated[int, Setting("Listeners", PORT, "Port of the Prometheus metrics.")] = 15692
+    stream_port: Annotated[int, Setting("Listeners", PORT, "Port of the stream protocol.")] = 5552
+    no_management: Annotated[bool, Setting("Listeners", Flag(), "Start without HTTP API, web UI and metrics.")] = False
+
+    data_dir: Annotated[
+        Path, Setting("Storage", File(), "Directory that keeps what must survive.", "the user's state directory")
+    ] = field(default_factory=user_data_dir)
+    memory: Annotated[bool, Setting("Storage", Flag(), "Keep nothing: everything ends with the process.")] = False
+    sync: Annotated[Literal["fsync", "os", "none"], Setting("Storage", Choice("fsync", "os", "none"), SYNC_HELP)] = (
+        "fsync"
+    )
+
+    channel_max: Annotated[
+        int, Setting("Limits", Whole(1, 65535, zero=UNLIMITED), "Channels per connection; 0 sets no limit.")
+    ] = 2047
+    frame_max: Annotated[
+        int,
+        Setting(
+            "Limits",
+            Whole(4096, 2**31 - 1, zero=UNLIMITED, metavar="BYTES"),
+            "Largest frame offered to clients; 0 sets no limit.",
+        ),
+    ] = 131_072
+    heartbeat: Annotated[
+        int,
+        Setting(
+            "Limits", Whole(0, 65535, metavar="SECONDS"), "Heartbeat interval suggested to clients; 0 suggests none."
+        ),
+    ] = 60
+    handshake_timeout: Annotated[
+        float, Setting("Limits", Seconds(), "Time a client has from connecting until its connection is open.")
+    ] = 10.0
+    max_message_size: Annotated[int, Setting("Limits", Size(536_870_912), "Largest message body.")] = 16_777_216
+    memory_high_watermark: Annotated[
+        float,
+        Setting("Limits", Watermark(), "Publishers are blocked while amqpd uses more: part of the memory, or bytes."),
+    ] = 0.6
+    consumer_max_per_channel: Annotated[
+        int | None, Setting("Limits", Limit(1, 2**31 - 1), f'Consumers per channel, or "{NO_LIMIT}".', NO_LIMIT)
+    ] = None
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting("Logging and start", Choice("debug", "info", "warning", "error"), "The least important events to log."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"],
+        Setting("Logging and start", Choice("text", "json"), "Lines for people, or one JSON object a line."),
+    ] = "text"
+    ready_file: Annotated[
+        Path | None,
+        Setting("Logging and start", File(), "Written when ready: JSON with pid, ports and urls.", "not written"),
+    ] = None
+
+    def memory_limit(self, total: int) -> int:
+        """The bytes at which publishers are blocked.
+
+        Args:
+            total: bytes of memory that the machine, or the process's share of it, has.
+        """
+        mark = self.memory_high_watermark
+        return int(mark * total) if mark <= 1 else int(mark)
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A configuration file that was read, not yet parsed."""
+
+    path: str
+    text: str
+
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(Config, include_extras=True).items()
+}
+
+
+def load(options: Mapping[str, object], environ: Mapping[str, str], file: ConfigFile | None = None) -> Config:
+    """Put a Config together from its sources. Reads no file and no global.
+
+    Args:
+        options: what the command line gave, by field name.
+        environ: the environment. An empty variable counts as not set.
+        file: the configuration file, if there is one.
+
+    Raises:
+        ConfigError: a value that does not fit its option, an unknown key, or a file that is not TOML.
+    """
+    given: dict[str, object] = {}
+    if file is not None:
+        for name, value in parse_file(file).items():
+            given[name] = checked(name, value, f"{name} in {file.path}")
+    for name in SETTINGS:
+        variable = f"AMQPD_{name.upper()}"
+        if environ.get(variable):
+            given[name] = checked(name, environ[variable], f"{variable} in the environment")
+    for name, value in options.items():
+        given[name] = checked(name, value, option_name(name))
+    given.setdefault("data_dir", default_data_dir(environ, sys.platform))
+    return Config(**given)  # type: ignore[arg-type] # every value went through the kind of its field
+
+
+def option_name(name: str) -> str:
+    """The command line's spelling of a field's name."""
+    return "--" + name.replace("_", "-")
+
+
+def checked(name: str, value: object, source: str) -> object:
+    """The value as the option's kind reads it.
+
+    Raises:
+        ConfigError: the kind refuses it.
+    """
+    try:
+        return SETTINGS[name].kind.read(value)
+    except ValueError as error:
+        raise ConfigError(f"{source} is {shown(value)}, but must be {error}.") from None
+
+
+def shown(value: object) -> str:
+    """A value in an error: as TOML writes it where that is easy, and not longer than a line."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def parse_file(file: ConfigFile) -> dict[str, object]:
+    """The keys and values of a configuration file, not yet checked.
+
+    Raises:
+        ConfigError: not TOML, or with a key that is no option.
+    """
+    import tomllib  # only those who have a file wait for it
+
+    try:
+        table: dict[str, object] = tomllib.loads(file.text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file.path} is not valid TOML: {error}.") from None
+    for key, value in table.items():
+        if key not in SETTINGS:
+            raise ConfigError(f"{key} = {shown(value)} in {file.path} is not an option{did_you_mean(key)}.")
+    return table
+
+
+def did_you_mean(key: str) -> str:
+    """The end of a sentence about an unknown key: the option it looks like, if any."""
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), SETTINGS, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def find_file(path: str | None, environ: Mapping[str, str], places: Iterable[Path]) -> ConfigFile | None:
+    """Read the configuration file.
+
+    Args:
+        path: what --config says; AMQPD_CONFIG in the environment stands in for it.
+        environ: the environment.
+        places: where a file is looked for when neither names one; the first that is there is taken.
+
+    Raises:
+        ConfigError: the file that was named cannot be read.
+    """
+    named = [("--config", path), ("AMQPD_CONFIG in the environment", environ.get("AMQPD_CONFIG"))]
+    for source, name in named:
+        if name:
+            return read_file(Path(name).expanduser(), source)
+    found = next((place for place in places if place.is_file()), None)
+    return read_file(found, "the default place") if found else None
+
+
+def read_file(path: Path, source: str) -> ConfigFile:
+    """Read one configuration file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return ConfigFile(str(path), path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{source} is {path}, which cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{source} is {path}, which is not UTF-8 text.") from None
+
+
+def default_data_dir(environ: Mapping[str, str], platform: str) -> Path:
+    """Where the platform's programs keep a user's state."""
+    if platform == "win32":
+        return based(environ.get("LOCALAPPDATA"), "~/AppData/Local") / "amqpd"
+    if platform == "darwin":
+        return Path("~/Library/Application Support/amqpd").expanduser()
+    return based(environ.get("XDG_STATE_HOME"), "~/.local/state") / "amqpd"
+
+
+def default_files(environ: Mapping[str, str], platform: str) -> list[Path]:
+    """Where a configuration file is looked for, the user's before the machine's."""
+    if platform == "win32":
+        return [based(environ.get("APPDATA"), "~/AppData/Roaming") / "amqpd" / "amqpd.toml"]
+    if platform == "darwin":
+        return [Path("~/Library/Application Support/amqpd/amqpd.toml").expanduser(), Path("/etc/amqpd/amqpd.toml")]
+    return [based(environ.get("XDG_CONFIG_HOME"), "~/.config") / "amqpd/amqpd.toml", Path("/etc/amqpd/amqpd.toml")]
+
+
+def based(value: str | None, default: str) -> Path:
+    """The directory that a variable names, or the default. The XDG rules say to ignore a relative path."""
+    return Path(value) if value and os.path.isabs(value) else Path(os.path.expanduser(default))

@@ -1,0 +1,1 @@
+"""The edge: sockets on the event loop, and nothing that decides anything."""

@@ -1,0 +1,116 @@
+"""AMQP sockets: an asyncio.Protocol for each, joined to a sans-IO Connection.
+
+Rule: what may live here moves bytes and obeys the Wire. A delivery writes to another connection from inside its
+publisher's call, so writes are synchronous; that is why this is no anyio stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final, cast
+
+from amqpd.protocol.connection import Address, Connection, Services
+from amqpd.protocol.throttle import STALLED
+from amqpd.wire.output import Wire
+
+# Octets that wait in the transport before deliveries stop, and below which they go on.
+HIGH_WATER: Final = 1024 * 1024
+LOW_WATER: Final = 256 * 1024
+# With so many, requests are not read any more either: their answers are not being read.
+ANSWERS_UNREAD: Final = 16 * 1024 * 1024
+
+
+class SocketWire(Wire):
+    """A transport as a Wire."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once; what the peer has not taken is lost."""
+        self._transport.abort()
+
+    def unsent(self) -> int:
+        """Octets that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
+class AMQPSocket(asyncio.Protocol):
+    """One accepted socket.
+
+    Args:
+        services: for the connection.
+        open_sockets: the listeners' set of live sockets; this one is in it while it is connected.
+    """
+
+    def __init__(self, services: Services, open_sockets: set[AMQPSocket]) -> None:
+        self._services = services
+        self._open_sockets = open_sockets
+        self._wire: SocketWire | None = None
+        self.connection: Connection | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are Transports in everything but the base class, so no isinstance here.
+        transport = cast(asyncio.Transport, transport)
+        set_no_delay(transport)
+        transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
+        self._wire = SocketWire(transport)
+        self.connection = Connection(self._services, self._wire, address_of(transport))
+        self._open_sockets.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        assert self.connection is not None and self._wire is not None  # connection_made came first
+        self.connection.receive(data)
+        if self.connection.output.stalled and self._wire.unsent() > ANSWERS_UNREAD:
+            self.connection.throttle.add(STALLED)
+
+    def pause_writing(self) -> None:
+        assert self.connection is not None
+        self.connection.output.stall()
+
+    def resume_writing(self) -> None:
+        assert self.connection is not None
+        self.connection.throttle.remove(STALLED)
+        self.connection.output.unstall()
+
+    def eof_received(self) -> bool:
+        return False  # the transport closes itself
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open_sockets.discard(self)
+        if self.connection is not None:
+            self.connection.lost(str(exc) if exc is not None else "closed by peer")
+
+    def abort(self) -> None:
+        """Cut the socket off."""
+        if self._wire is not None:
+            self._wire.abort()
+
+
+def set_no_delay(transport: asyncio.Transport) -> None:
+    """Without TCP_NODELAY a peer's confirms wait for delayed acknowledgements of TCP."""
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def address_of(transport: asyncio.Transport) -> Address:
+    """Both ends of a transport; a socket that is gone already has empty ones."""
+    peer = transport.get_extra_info("peername") or ("", 0)
+    own = transport.get_extra_info("sockname") or ("", 0)
+    return Address(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]))

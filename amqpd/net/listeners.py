@@ -1,0 +1,116 @@
+"""Listening sockets: bound first, accepting only when everything else is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from typing import Final
+
+from amqpd.net.amqp import AMQPSocket
+from amqpd.protocol.connection import Services
+
+BACKLOG: Final = 1024
+# With --port 0 the port that the first address got may be taken on the second: so often another one is tried.
+ATTEMPTS: Final = 20
+
+
+class ListenError(Exception):
+    """An address cannot be listened on. Its text is one sentence with the way out."""
+
+
+class Listeners:
+    """The AMQP listeners of one broker.
+
+    Args:
+        services: for the connections.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._servers: list[asyncio.Server] = []
+        self.open_sockets: set[AMQPSocket] = set()
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        """Accept connections on sockets that bind() made."""
+        loop = asyncio.get_running_loop()
+        for sock in sockets:
+            server = await loop.create_server(self._make_socket, sock=sock, backlog=BACKLOG)
+            self._servers.append(server)
+
+    def stop(self) -> None:
+        """Accept no more."""
+        for server in self._servers:
+            server.close()
+
+    def _make_socket(self) -> AMQPSocket:
+        return AMQPSocket(self._services, self.open_sockets)
+
+
+def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    """Bind one socket per host, all to the same port.
+
+    Args:
+        port: 0 takes any port that is free on all of them.
+
+    Raises:
+        ListenError: an address is taken, not there or not allowed. ``::1`` is left out where there is no IPv6.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _bind_all(hosts, port)
+        except ListenError:
+            if port or attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the loop above returns or raises")
+
+
+def _bind_all(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    try:
+        for host in hosts:
+            sock = _bind_one(host, port)
+            if sock is not None:
+                sockets.append(sock)
+                port = sock.getsockname()[1]
+    except ListenError:
+        for sock in sockets:
+            sock.close()
+        raise
+    if not sockets:
+        raise ListenError(f"None of the addresses {', '.join(hosts)} exists on this machine: give another --host.")
+    return sockets
+
+
+def _bind_one(host: str, port: int) -> socket.socket | None:
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise ListenError(f"Cannot listen on {host}: {error.strerror}; give another --host.") from error
+    try:
+        sock = socket.socket(family, kind, proto)
+    except OSError:  # the machine has no such address family
+        _excuse_absent(host)
+        return None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        # Listening too, for two sockets can be bound to a port, but only one can listen on it.
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            _excuse_absent(host)
+            return None
+        taken = error.errno == errno.EADDRINUSE
+        way_out = "stop what listens there, or give another --port" if taken else "give another --host or --port"
+        raise ListenError(f"Cannot listen on {host} port {port}: {error.strerror}; {way_out}.") from error
+    return sock
+
+
+def _excuse_absent(host: str) -> None:
+    """::1 is among the defaults, so its absence is no error."""
+    if host != "::1":
+        raise ListenError(f"Cannot listen on {host}: this machine has no such address; give another --host.")

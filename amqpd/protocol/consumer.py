@@ -1,0 +1,106 @@
+"""A consumer: where a queue's messages become basic.deliver frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from mypy_extensions import i64
+
+from amqpd.broker.message import Message
+from amqpd.broker.queues.base import Queue
+from amqpd.broker.queues.consumers import Consumer
+from amqpd.broker.queues.delivery import Delivery
+from amqpd.broker.queues.reply import ReplyTaker
+from amqpd.wire.output import deliver_head
+
+if TYPE_CHECKING:
+    from amqpd.protocol.channel import Channel
+
+
+@final
+class DeliverEncoder:
+    """Writes basic.deliver for one consumer tag of one channel (section 1.8.3.10)."""
+
+    def __init__(self, channel: Channel, tag: str) -> None:
+        self._channel = channel
+        self._tag = tag.encode("utf-8", "surrogateescape")
+        self._head = b""
+        self._head_for: i64 = -1
+
+    def send(self, tag: i64, redelivered: bool, message: Message) -> None:
+        """Write one delivery."""
+        # HOT: once per delivery
+        channel = self._channel
+        route = message.route
+        size: i64 = len(route)
+        if size != self._head_for:
+            self._head_for = size
+            self._head = deliver_head(channel.number, self._tag, size)
+        content = message.content_for(channel.number, channel.payload_max)
+        channel.output.deliver(self._head, tag, redelivered, route, content)
+
+
+@final
+class ChannelConsumer(Consumer):
+    """A consumer that basic.consume started.
+
+    Args:
+        channel: whose ledger numbers the deliveries and whose output takes them.
+        prefetch: unsettled deliveries it may have; 0 is no limit.
+    """
+
+    def __init__(
+        self, tag: str, queue: Queue, channel: Channel, no_ack: bool, exclusive: bool, priority: int, prefetch: int
+    ) -> None:
+        super().__init__(tag, queue, no_ack, exclusive, priority)
+        self._channel = channel
+        self._prefetch: i64 = prefetch
+        self._encoder = DeliverEncoder(channel, tag)
+        self._unsettled: i64 = 0
+
+    def ready(self) -> bool:
+        # HOT: once per delivery
+        channel = self._channel
+        if channel.output.full:
+            return False
+        if self.no_ack:
+            return True
+        if self._prefetch and self._unsettled >= self._prefetch:
+            return False
+        return not channel.exhausted
+
+    def deliver(self, message: Message, position: i64, deliveries: i64) -> None:
+        # HOT: once per delivery
+        channel = self._channel
+        if self.no_ack:
+            tag = channel.ledger.skip()
+        else:
+            tag = channel.ledger.add(Delivery(self.queue, message, position, deliveries, self))
+            self._unsettled += 1
+            channel.unsettled += 1
+        self._encoder.send(tag, deliveries > 0, message)
+
+    def settled(self) -> None:
+        # HOT: once per settled message
+        channel = self._channel
+        self._unsettled -= 1
+        channel.unsettled -= 1
+        if channel.prefetch_limit:
+            channel.resume_consumers()
+        if not self.in_ring:
+            self.queue.resume(self)
+
+    def queue_deleted(self) -> None:
+        self._channel.consumer_cancelled(self)
+
+
+@final
+class ReplyConsumer(ReplyTaker):
+    """The consumer of a direct reply-to address: no credit, no acknowledgements."""
+
+    def __init__(self, channel: Channel, tag: str) -> None:
+        self._channel = channel
+        self._encoder = DeliverEncoder(channel, tag)
+
+    def take(self, message: Message) -> None:
+        self._encoder.send(self._channel.ledger.skip(), False, message)

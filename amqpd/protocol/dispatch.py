@@ -1,0 +1,48 @@
+"""Which function handles which method on an open channel.
+
+Rule: a method that is not in this table is one that clients may not send (503). The methods that make, close and fill
+a channel (channel.open, channel.close, basic.publish) are the connection's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from pamqp import commands
+
+from amqpd.protocol.channel import Channel
+from amqpd.protocol.methods import access, basic, confirm, exchange, queue, tx
+from amqpd.protocol.methods import channel as channel_class
+from amqpd.wire.methods import AccessRequest, Method
+
+# Any: every handler takes exactly the class that is its key, which no type of a mapping can say.
+Handler: TypeAlias = Callable[[Channel, Any], None]
+
+HANDLERS: Final[Mapping[type[Method], Handler]] = {
+    commands.Channel.Flow: channel_class.flow,
+    AccessRequest: access.request,
+    commands.Exchange.Declare: exchange.declare,
+    commands.Exchange.Delete: exchange.delete,
+    commands.Exchange.Bind: exchange.bind,
+    commands.Exchange.Unbind: exchange.unbind,
+    commands.Queue.Declare: queue.declare,
+    commands.Queue.Bind: queue.bind,
+    commands.Queue.Unbind: queue.unbind,
+    commands.Queue.Purge: queue.purge,
+    commands.Queue.Delete: queue.delete,
+    commands.Basic.Qos: basic.qos,
+    commands.Basic.Consume: basic.consume,
+    commands.Basic.Cancel: basic.cancel,
+    commands.Basic.CancelOk: basic.cancel_ok,
+    commands.Basic.Get: basic.get,
+    commands.Basic.Ack: basic.ack,
+    commands.Basic.Nack: basic.nack,
+    commands.Basic.Reject: basic.reject,
+    commands.Basic.Recover: basic.recover,
+    commands.Basic.RecoverAsync: basic.recover_async,
+    commands.Confirm.Select: confirm.select,
+    commands.Tx.Select: tx.select,
+    commands.Tx.Commit: tx.commit,
+    commands.Tx.Rollback: tx.rollback,
+}

@@ -1,0 +1,170 @@
+"""The handshake: from connection.start to connection.open_ok (AMQP 0-9-1 section 2.2.4).
+
+Rule: what may live here happens once per connection, before it runs. Its outcome is a Session.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from pamqp import commands
+
+from amqpd.auth.permissions import Permission
+from amqpd.auth.sasl import MECHANISMS, authenticate, find_mechanism
+from amqpd.auth.users import User, UserStore
+from amqpd.broker.broker import Broker
+from amqpd.errors import Disconnect, LoginRefused, NotAllowed
+from amqpd.protocol.limits import Limits
+from amqpd.protocol.session import Session, has_capability
+from amqpd.wire.methods import client_properties_of, make, response_of
+from amqpd.wire.table import EMPTY_TABLE, Table
+
+PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
+# 0-9-1, and the header of AMQP 0-9 that old clients send and RabbitMQ takes.
+ACCEPTED_HEADERS: Final = frozenset({PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09"})
+MIN_FRAME_MAX: Final = 4096
+LINGER: Final = 3.0  # seconds before a socket is closed that gets no answer
+
+CAPABILITIES: Final = (
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+    "direct_reply_to",
+)
+# Clients branch on these two: what is announced is the RabbitMQ that amqpd behaves like.
+PRODUCT: Final = "RabbitMQ"
+COMPATIBLE_VERSION: Final = "4.0.5"
+
+
+def server_properties(cluster_name: str, version: str) -> Table:
+    """What connection.start says of the server."""
+    return Table.of(
+        {
+            "capabilities": dict.fromkeys(CAPABILITIES, True),
+            "cluster_name": cluster_name,
+            "copyright": "amqpd contributors",
+            "information": f"amqpd {version}, an AMQP 0-9-1 broker in Python",
+            "platform": f"amqpd {version}",
+            "product": PRODUCT,
+            "version": COMPATIBLE_VERSION,
+        }
+    )
+
+
+@final
+class Handshake:
+    """What one connection has agreed on so far.
+
+    Args:
+        broker: whose virtual hosts can be opened.
+        users: who can log in.
+        limits: what is offered.
+        peer: the client's address, for users that may log in from this machine only.
+    """
+
+    def __init__(self, broker: Broker, users: UserStore, limits: Limits, peer: str) -> None:
+        self._broker = broker
+        self._users = users
+        self._limits = limits
+        self._peer = peer
+        self._user: User | None = None
+        self.client_properties: Table = EMPTY_TABLE
+        self.mechanism = ""
+        self.channel_max = limits.channel_max
+        self.frame_max = limits.frame_max
+        self.heartbeat = 0
+
+    def start(self, version: str) -> commands.Connection.Start:
+        """The first method, sent when the protocol header was right."""
+        return make(
+            commands.Connection.Start,
+            version_major=0,
+            version_minor=9,
+            server_properties=server_properties(self._broker.cluster_name, version),
+            mechanisms=" ".join(MECHANISMS).encode(),
+            locales=b"en_US",
+        )
+
+    def start_ok(self, method: commands.Connection.StartOk) -> User:
+        """Authenticate.
+
+        Raises:
+            Disconnect: unknown mechanism or malformed response, or the login was refused and the client does not
+                understand being told so (capability ``authentication_failure_close``).
+            LoginRefused: wrong user or password.
+        """
+        self.client_properties = client_properties_of(method)
+        self.mechanism = method.mechanism
+        credentials = find_mechanism(method.mechanism).respond(response_of(method))
+        try:
+            self._user = authenticate(self._users, credentials, self._peer)
+        except LoginRefused as refusal:
+            if has_capability(self.client_properties, "authentication_failure_close"):
+                raise
+            raise Disconnect(f"login of {credentials.user!r} refused: {refusal.__cause__}", LINGER) from refusal
+        return self._user
+
+    def tune(self) -> commands.Connection.Tune:
+        """The offer that follows a successful login."""
+        limits = self._limits
+        return make(
+            commands.Connection.Tune,
+            channel_max=limits.channel_max,
+            frame_max=limits.frame_max,
+            heartbeat=limits.heartbeat,
+        )
+
+    def tune_ok(self, method: commands.Connection.TuneOk) -> None:
+        """Take the client's choice.
+
+        Raises:
+            Disconnect: a value above what was offered, or below what is possible.
+        """
+        check_choice("frame_max", method.frame_max, self._limits.frame_max, MIN_FRAME_MAX)
+        check_choice("channel_max", method.channel_max, self._limits.channel_max, 1)
+        self.frame_max = method.frame_max
+        self.channel_max = method.channel_max
+        self.heartbeat = method.heartbeat
+
+    def open(self, method: commands.Connection.Open) -> Session:
+        """Open a virtual host.
+
+        Raises:
+            NotAllowed: it does not exist, or the user has no permission there.
+        """
+        name = method.virtual_host
+        vhost = self._broker.vhosts.get(name)
+        if vhost is None:
+            raise NotAllowed(f"vhost {name} not found")
+        assert self._user is not None  # the state table: no open without start_ok
+        permission: Permission | None = self._users.permissions.find(self._user.name, name)
+        if permission is None:
+            raise NotAllowed(f"access to vhost '{name}' refused for user '{self._user.name}'")
+        limits = self._limits
+        return Session(
+            self._user,
+            vhost,
+            permission,
+            self.frame_max,
+            self.client_properties,
+            limits.consumer_max,
+            limits.max_message_size,
+        )
+
+
+def check_choice(name: str, chosen: int, offered: int, least: int) -> None:
+    """Hold a client's tune_ok value against the offer; 0 means "no limit" on both sides.
+
+    Raises:
+        Disconnect: not acceptable.
+    """
+    if chosen and chosen < least:
+        raise Disconnect(f"negotiated {name} = {chosen} is lower than the minimum allowed value ({least})", LINGER)
+    if offered and (chosen == 0 or chosen > offered):
+        shown = "0 (no limit)" if chosen == 0 else str(chosen)
+        raise Disconnect(f"negotiated {name} = {shown} is higher than the maximum allowed value ({offered})", LINGER)

@@ -1,0 +1,122 @@
+"""The basic class (section 1.8), but for publish and ack, which come ready-made from the frame reader."""
+
+from __future__ import annotations
+
+from pamqp import commands
+
+from amqpd.auth.permissions import Access
+from amqpd.broker.arguments import check_consumer_arguments, consumer_priority
+from amqpd.broker.queues.reply import REPLY_TO
+from amqpd.errors import NotAllowed, NotImplementedByServer, PreconditionFailed
+from amqpd.protocol.channel import Channel
+from amqpd.protocol.consumer import ChannelConsumer
+from amqpd.protocol.transaction import Outcome
+from amqpd.wire.methods import arguments_of, make
+
+
+def qos(channel: Channel, method: commands.Basic.Qos) -> None:
+    """Limit unsettled deliveries: per consumer that starts from now on, or (``global``) of the whole channel."""
+    if method.prefetch_size:
+        raise NotImplementedByServer(f"prefetch_size!=0 ({method.prefetch_size})")
+    if method.global_:
+        channel.limit_prefetch(method.prefetch_count)
+    else:
+        channel.prefetch = method.prefetch_count
+        channel.limit_prefetch(0)
+    channel.send(make(commands.Basic.QosOk))
+
+
+def consume(channel: Channel, method: commands.Basic.Consume) -> None:
+    """Start a consumer. consume_ok is sent before its first delivery."""
+    name = channel.queue_name(method.queue)
+    tag = method.consumer_tag or channel.context.unique_name("amq.ctag")
+    if tag in channel.consumers or (channel.reply_queue is not None and channel.reply_queue.tag == tag):
+        raise NotAllowed(f"attempt to reuse consumer tag '{tag}'")
+    if name == REPLY_TO:
+        if not method.no_ack:
+            raise PreconditionFailed("reply consumer cannot acknowledge")
+        channel.open_reply_queue(tag)
+    else:
+        limit = channel.session.consumer_max
+        if limit is not None and len(channel.consumers) >= limit:
+            raise NotAllowed(f"reached maximum ({limit}) of consumers per channel")
+        channel.subscribe(new_consumer(channel, name, tag, method))
+    if not method.nowait:
+        channel.send(make(commands.Basic.ConsumeOk, consumer_tag=tag))
+
+
+def new_consumer(channel: Channel, name: str, tag: str, method: commands.Basic.Consume) -> ChannelConsumer:
+    """The consumer that basic.consume asks for, its queue and arguments checked."""
+    channel.session.check_queue(Access.READ, name)
+    queue = channel.vhost.unlocked_queue(name, channel.session)
+    arguments = arguments_of(method)
+    check_consumer_arguments(name, channel.vhost.name, queue.kind, arguments)
+    priority = consumer_priority(arguments)
+    return ChannelConsumer(tag, queue, channel, method.no_ack, method.exclusive, priority, channel.prefetch)
+
+
+def cancel(channel: Channel, method: commands.Basic.Cancel) -> None:
+    """End a consumer; unknown tags are ended already."""
+    channel.cancel(method.consumer_tag or "")
+    if not method.nowait:
+        channel.send(make(commands.Basic.CancelOk, consumer_tag=method.consumer_tag))
+
+
+def cancel_ok(channel: Channel, method: commands.Basic.CancelOk) -> None:
+    """A client answers the server's basic.cancel: nothing is left to do."""
+
+
+def get(channel: Channel, method: commands.Basic.Get) -> None:
+    """Fetch one message. Prefetch does not matter here."""
+    name = channel.queue_name(method.queue)
+    channel.session.check_queue(Access.READ, name)
+    queue = channel.vhost.unlocked_queue(name, channel.session)
+    delivery = queue.get()
+    if delivery is None:
+        channel.send(make(commands.Basic.GetEmpty))
+        return
+    if method.no_ack:
+        tag = channel.ledger.skip()
+        queue.acknowledge(delivery)
+    else:
+        tag = channel.ledger.add(delivery)
+    message = delivery.message
+    reply = make(
+        commands.Basic.GetOk,
+        delivery_tag=int(tag),
+        redelivered=delivery.redelivered,
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        message_count=queue.message_count,
+    )
+    channel.send(reply)
+    channel.output.write(message.content_for(channel.number, channel.payload_max))
+
+
+def ack(channel: Channel, method: commands.Basic.Ack) -> None:
+    """A basic.ack that came while the channel was busy with a message; the others come from the frame reader."""
+    channel.acknowledge(method.delivery_tag, method.multiple)
+
+
+def nack(channel: Channel, method: commands.Basic.Nack) -> None:
+    """Refuse one delivery or several."""
+    outcome = Outcome.REQUEUE if method.requeue else Outcome.REJECT
+    channel.settle(method.delivery_tag, method.multiple, outcome)
+
+
+def reject(channel: Channel, method: commands.Basic.Reject) -> None:
+    """Refuse one delivery."""
+    channel.settle(method.delivery_tag or 0, False, Outcome.REQUEUE if method.requeue else Outcome.REJECT)
+
+
+def recover(channel: Channel, method: commands.Basic.Recover) -> None:
+    """Requeue everything unsettled; the answer goes out before the redeliveries do."""
+    recover_async(channel, method)
+    channel.send(make(commands.Basic.RecoverOk))
+
+
+def recover_async(channel: Channel, method: commands.Basic.Recover | commands.Basic.RecoverAsync) -> None:
+    """The same without an answer."""
+    if not method.requeue:
+        raise NotImplementedByServer("requeue=false")
+    channel.recover()

@@ -1,0 +1,73 @@
+"""A session: who is at the other end of a connection, and what was agreed with them in the handshake."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from amqpd.auth.permissions import DEFAULT_EXCHANGE, Access, Permission
+from amqpd.auth.users import User
+from amqpd.broker.queues.base import Owner
+from amqpd.broker.vhost import VHost
+from amqpd.errors import AccessRefused
+from amqpd.wire.frames import ENVELOPE
+from amqpd.wire.table import EMPTY_TABLE, Table
+
+IMPERSONATOR: Final = "impersonator"  # the tag of users who may publish with any user_id
+
+
+class Session(Owner):
+    """The facts of an open connection. Exclusive queues belong to it.
+
+    Args:
+        user: authenticated.
+        vhost: opened.
+        permission: of that user in that virtual host.
+        frame_max: agreed; 0 is no limit.
+        client_properties: what the client said of itself in connection.start_ok.
+        consumer_max: consumers that one channel may have, None for any number.
+        max_message_size: octets of body.
+    """
+
+    def __init__(
+        self,
+        user: User,
+        vhost: VHost,
+        permission: Permission,
+        frame_max: int,
+        client_properties: Table,
+        consumer_max: int | None,
+        max_message_size: int,
+    ) -> None:
+        self.user = user
+        self.vhost = vhost
+        self.permission = permission
+        self.payload_max: i64 = frame_max - ENVELOPE if frame_max else 0
+        self.client_properties = client_properties
+        self.consumer_max = consumer_max
+        self.max_message_size: i64 = max_message_size
+        self.notify_cancel = has_capability(client_properties, "consumer_cancel_notify")
+
+    def check_queue(self, access: Access, name: str) -> None:
+        """Raises AccessRefused unless the user may configure, write or read this queue."""
+        self._check(access, name, "queue", name)
+
+    def check_exchange(self, access: Access, name: str) -> None:
+        """Raises AccessRefused unless the user may configure, write or read this exchange."""
+        shown = name or DEFAULT_EXCHANGE
+        self._check(access, shown, "exchange", shown)
+
+    def _check(self, access: Access, name: str, what: str, shown: str) -> None:
+        if not self.permission.may(access, name):
+            raise AccessRefused(
+                f"{access} access to {what} '{shown}' in vhost '{self.vhost.name}' refused for user '{self.user.name}'"
+            )
+
+
+def has_capability(client_properties: Table, name: str) -> bool:
+    """The client announced a capability in connection.start_ok. A ``capabilities`` that is no table announces none."""
+    field = client_properties.get("capabilities")
+    capabilities = field.value if field is not None and isinstance(field.value, Table) else EMPTY_TABLE
+    capability = capabilities.get(name)
+    return capability is not None and capability.value is True

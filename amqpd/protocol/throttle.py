@@ -1,0 +1,85 @@
+"""Whether a connection is read from: the reasons not to, each of which holds on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, final
+
+from mypy_extensions import i64
+
+from amqpd.broker.flow import Publisher
+from amqpd.wire.frames import FrameReader
+from amqpd.wire.output import Wire
+
+HELD: Final = 1  # a crowded queue holds its publishers
+BLOCKED: Final = 2  # a resource alarm is set, and the connection published
+STALLED: Final = 4  # the peer asks for answers and does not read them
+
+
+@final
+class Throttle(Publisher):
+    """The reading side's brake.
+
+    Args:
+        wire: paused while there is a reason.
+        reader: stopped in the middle of its buffer when blocked; otherwise what was read is still processed.
+        may_hold: False while the connection consumes: its acknowledgements must come through.
+        on_change: told True when reading stops, False when it goes on.
+    """
+
+    def __init__(
+        self, wire: Wire, reader: FrameReader, may_hold: Callable[[], bool], on_change: Callable[[bool], None]
+    ) -> None:
+        self._wire = wire
+        self._reader = reader
+        self._may_hold = may_hold
+        self._on_change = on_change
+        self._reasons: i64 = 0
+        self._holds = 0
+        self.on_unblock: Callable[[], None] | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """A resource alarm keeps this connection from being read."""
+        return self._reasons & BLOCKED != 0
+
+    def hold(self) -> bool:
+        if not self._may_hold():
+            return False
+        self._holds += 1
+        self.add(HELD)
+        return True
+
+    def release(self) -> None:
+        self._holds -= 1
+        if self._holds == 0:
+            self.remove(HELD)
+
+    def block(self) -> None:
+        """Stop at once, in the middle of what was read."""
+        self._reader.paused = True
+        self.add(BLOCKED)
+
+    def unblock(self) -> None:
+        if not self.blocked:
+            return
+        self._reader.paused = False
+        self.remove(BLOCKED)
+        if self.on_unblock is not None:
+            self.on_unblock()
+
+    def add(self, reason: i64) -> None:
+        """There is this reason not to read."""
+        if not self._reasons:
+            self._wire.pause_reading()
+            self._on_change(True)
+        self._reasons |= reason
+
+    def remove(self, reason: i64) -> None:
+        """The reason is gone."""
+        if not self._reasons & reason:
+            return
+        self._reasons &= ~reason
+        if not self._reasons:
+            self._wire.resume_reading()
+            self._on_change(False)

@@ -1,0 +1,163 @@
+"""The server: what is made in which order, what starts and stops when."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from amqpd import __version__
+from amqpd.auth.users import UserStore, with_guest
+from amqpd.broker.broker import Broker
+from amqpd.broker.context import Context
+from amqpd.clock import Clock, SystemClock, Timers
+from amqpd.config import Config
+from amqpd.logs import ERROR, INFO, ROOT, event
+from amqpd.net.driver import LoopDriver
+from amqpd.net.listeners import Listeners, ListenError, bind
+from amqpd.net.memory import MemoryWatch, total_memory
+from amqpd.net.observer import LogObserver
+from amqpd.protocol.connection import Services
+from amqpd.protocol.limits import Limits
+from amqpd.turn import Turn
+
+SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"
+# Clients have so many seconds to answer connection.close, then their sockets are cut off.
+SHUTDOWN_SECONDS: Final = 5.0
+CANNOT_START: Final = 1
+# Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
+GC_THRESHOLDS: Final = (50_000, 20, 100)
+
+
+class Server:
+    """One amqpd.
+
+    Args:
+        config: how it is to run.
+        clock: its time.
+        logger: parent of the loggers of its parts.
+    """
+
+    def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
+        self.config = config
+        self.clock = clock
+        self.context = Context(clock, Timers(clock), Turn(), os.urandom)
+        self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
+        self.users = with_guest(UserStore())
+        services = Services(
+            self.broker, self.users, limits_of(config), LogObserver(logger.getChild("net")), __version__
+        )
+        self.listeners = Listeners(services)
+        self.ports: dict[str, int] = {}
+        self.urls: dict[str, list[str]] = {}
+        self._logger = logger
+        self._driver: LoopDriver | None = None
+
+    async def start(self) -> None:
+        """Listen. When this returns, every listener accepts.
+
+        Raises:
+            ListenError: an address cannot be listened on.
+        """
+        sockets = bind(self.config.host, self.config.port)
+        self._driver = LoopDriver(self.context, asyncio.get_running_loop())
+        MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
+        await self.listeners.start(sockets)
+        self.ports["amqp"] = sockets[0].getsockname()[1]
+        self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
+
+    async def stop(self) -> None:
+        """Stop accepting, close every connection with 320, and wait SHUTDOWN_SECONDS for the clients to agree."""
+        self.listeners.stop()
+        sockets = list(self.listeners.open_sockets)
+        for open_socket in sockets:
+            if open_socket.connection is not None:
+                open_socket.connection.force_close(SHUTDOWN_REASON)
+        self.context.turn.finish()
+        with anyio.move_on_after(SHUTDOWN_SECONDS):
+            while self.listeners.open_sockets:
+                await anyio.sleep(0.01)
+        for open_socket in list(self.listeners.open_sockets):
+            open_socket.abort()
+        if self._driver is not None:
+            self._driver.stop()
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, or CANNOT_START."""
+    clock = SystemClock()
+    begun = clock.monotonic()
+    server = Server(config, clock, logging.getLogger(ROOT))
+    options = {"use_uvloop": find_spec("uvloop") is not None}
+    try:
+        anyio.run(serve, server, begun, backend="asyncio", backend_options=options)
+    except ListenError as error:
+        print(f"amqpd: {error}", file=sys.stderr)
+        return CANNOT_START
+    return 0
+
+
+async def serve(server: Server, begun: float) -> None:
+    """Start, say so, wait for a signal, stop.
+
+    Args:
+        begun: the monotonic second at which starting began.
+    """
+    logger = logging.getLogger(ROOT)
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        await server.start()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        announce(server, server.clock.monotonic() - begun)
+        async for received in signals:
+            event(logger, INFO, "server.stopping", signal=received.name)
+            break
+        await server.stop()
+        event(logger, INFO, "server.stopped")
+
+
+def announce(server: Server, seconds: float) -> None:
+    """Tell people, container tools and test fixtures that every listener accepts."""
+    urls = [url for urls in server.urls.values() for url in urls]
+    ready_file = server.config.ready_file
+    if ready_file is not None:
+        write_ready_file(ready_file, server)
+    print(f"amqpd {__version__} ready in {seconds * 1000:.0f} ms: {' '.join(urls)}")
+    print("Server startup complete; 0 plugins started.", flush=True)
+
+
+def write_ready_file(path: Path, server: Server) -> None:
+    """Write pid, ports and urls, complete or not at all: whoever waits for the file may read it at once."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps({"pid": os.getpid(), "ports": server.ports, "urls": server.urls}) + "\n")
+    partial.replace(path)
+
+
+def limits_of(config: Config) -> Limits:
+    """The numbers of the configuration that the protocol needs."""
+    return Limits(
+        channel_max=config.channel_max,
+        frame_max=config.frame_max,
+        heartbeat=config.heartbeat,
+        handshake_timeout=config.handshake_timeout,
+        max_message_size=config.max_message_size,
+        consumer_max=config.consumer_max_per_channel,
+    )
+
+
+def amqp_url(sock: socket.socket) -> str:
+    """Where a listening socket can be reached."""
+    host, port = sock.getsockname()[:2]
+    return f"amqp://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"amqp://{host}:{port}"

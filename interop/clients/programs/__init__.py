@@ -1,0 +1,1 @@
+"""Programs which the tests start as processes of their own, above all in order to kill them."""

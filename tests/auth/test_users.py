@@ -1,0 +1,86 @@
+"""The store of users, and the loopback rule."""
+
+from __future__ import annotations
+
+import pytest
+
+from amqpd.auth.permissions import Access, Permission
+from amqpd.auth.users import User, UserStore, is_loopback, with_guest
+
+
+def store() -> UserStore:
+    return UserStore(random=lambda count: b"salt"[:count])
+
+
+def test_a_new_broker_has_guest_an_administrator_who_may_do_everything_in_the_default_vhost() -> None:
+    users = with_guest(store())
+    guest = users.find("guest")
+    assert guest is not None
+    assert guest.has_password(b"guest")
+    assert guest.tags == {"administrator"}
+    permission = users.permissions.find("guest", "/")
+    assert permission is not None
+    assert permission.may(Access.CONFIGURE, "anything")
+    assert [user.name for user in users] == ["guest"]
+
+
+def test_adding_a_user_again_replaces_password_and_tags_but_not_permissions() -> None:
+    users = store()
+    users.add("u", b"old", ["monitoring"])
+    users.permissions.set("u", "/", Permission("", "", ""))
+    users.add("u", b"new")
+    user = users.find("u")
+    assert user is not None
+    assert (user.has_password(b"old"), user.has_password(b"new"), user.tags) == (False, True, set())
+    assert users.permissions.find("u", "/") is not None
+    assert len(users) == 1
+
+
+def test_a_user_with_an_empty_password_has_none() -> None:
+    assert not store().add("u", b"").has_password(b"")
+
+
+def test_a_deleted_user_is_gone_with_its_permissions() -> None:
+    users = with_guest(store())
+    assert users.delete("guest")
+    assert not users.delete("guest")
+    assert users.find("guest") is None
+    assert users.permissions.find("guest", "/") is None
+
+
+def test_a_user_can_be_added_with_a_hash_that_another_broker_made() -> None:
+    users = store()
+    users.put(User("u", "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"))
+    user = users.find("u")
+    assert user is not None
+    assert user.has_password(b"test12")
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.255.0.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("128.0.0.1", False),
+        ("10.0.0.1", False),
+        ("::", False),
+        ("::ffff:10.0.0.1", False),
+        ("fe80::1%eth0", False),
+        ("", False),
+        ("localhost", False),
+    ],
+)
+def test_loopback_is_127_and_the_ipv6_one(address: str, loopback: bool) -> None:
+    assert is_loopback(address) is loopback
+
+
+def test_only_loopback_users_are_bound_to_the_brokers_machine() -> None:
+    users = with_guest(store())
+    guest, other = users.find("guest"), users.add("other", b"x")
+    assert guest is not None
+    assert users.may_connect_from(guest, "::1")
+    assert not users.may_connect_from(guest, "10.0.0.1")
+    assert users.may_connect_from(other, "10.0.0.1")
+    assert UserStore(loopback_users=()).may_connect_from(guest, "10.0.0.1")
