@@ -10,7 +10,7 @@ from interop.amqpd_server import AmqpdServer
 from interop.broker import Broker
 from interop.rabbitmq.server import RabbitMQServer
 
-SERVERS = {"amqpd": AmqpdServer, "rabbitmq": RabbitMQServer}
+SERVERS: dict[str, type[AmqpdServer | RabbitMQServer]] = {"amqpd": AmqpdServer, "rabbitmq": RabbitMQServer}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +21,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "broker" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--broker") or ["amqpd"]
         metafunc.parametrize("broker", chosen, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def server_class(broker: Broker) -> type[AmqpdServer | RabbitMQServer]:
+    """What starts one more broker of the same kind, for tests that stop it."""
+    return SERVERS[broker.name]
 
 
 @pytest.fixture(scope="session")

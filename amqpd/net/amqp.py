@@ -17,6 +17,9 @@ from amqpd.wire.output import Wire
 # Octets that wait in the transport before deliveries stop, and below which they go on.
 HIGH_WATER: Final = 1024 * 1024
 LOW_WATER: Final = 256 * 1024
+# A read of so many octets is a turn of its own. The event loop may read a busy socket dozens of times before it looks at
+# another one; waiting for that would let one publisher's messages pile up while their consumers have nothing to do.
+LARGE_READ: Final = 64 * 1024
 # With so many, requests are not read any more either: their answers are not being read.
 ANSWERS_UNREAD: Final = 16 * 1024 * 1024
 
@@ -61,6 +64,7 @@ class AMQPSocket(asyncio.Protocol):
     def __init__(self, services: Services, open_sockets: set[AMQPSocket]) -> None:
         self._services = services
         self._open_sockets = open_sockets
+        self._turn = services.broker.context.turn
         self._wire: SocketWire | None = None
         self.connection: Connection | None = None
 
@@ -76,6 +80,8 @@ class AMQPSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         assert self.connection is not None and self._wire is not None  # connection_made came first
         self.connection.receive(data)
+        if len(data) >= LARGE_READ:
+            self._turn.finish()
         if self.connection.output.stalled and self._wire.unsent() > ANSWERS_UNREAD:
             self.connection.throttle.add(STALLED)
 

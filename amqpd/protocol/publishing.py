@@ -79,6 +79,8 @@ class Publishing:
             properties = Properties(raw)
             self._properties = properties
         message = Message(route, content, channel.number, header_end, body_size, largest_body, properties)
+        if properties.altered:  # flag bits that mean nothing here would confuse consumers
+            message = message.with_properties(properties)
         sinks = self._sinks
         if properties.flags & CHECKED or not self._cacheable:
             message = self._checked(message)

@@ -83,6 +83,7 @@ class Properties:
         raw: flag word and values, as they come in a content header behind class, weight and body size.
 
     Attributes:
+        altered: raw differs from what came in.
         raw: what came in. Only where the two reserved flag bits were set they are cleared: they mean nothing here, but
             a consumer would take bit 0 for the announcement of a second flag word.
         flags: the flag word; test it against HEADERS, PRIORITY, ... before asking for a value.
@@ -92,7 +93,7 @@ class Properties:
         PropertiesError: a value does not fit into raw, is no table where a table belongs, or octets are left over.
     """
 
-    __slots__ = ("_headers", "flags", "persistent", "raw")
+    __slots__ = ("_headers", "altered", "flags", "persistent", "raw")
 
     def __init__(self, raw: bytes) -> None:
         size: i64 = len(raw)
@@ -100,7 +101,8 @@ class Properties:
             raise PropertiesError("no flag word")
         word: int = read_i16_be(raw, 0)
         present: i64 = word & 0xFFFC
-        if word & _RESERVED:
+        self.altered = word & _RESERVED != 0
+        if self.altered:
             raw = int(present).to_bytes(_FLAG_WORD, "big") + raw[_FLAG_WORD:]
         self.raw = raw
         self.flags: int = present

@@ -42,6 +42,10 @@ def get(channel: BlockingChannel, queue: str, auto_ack: bool = False) -> Receive
 
 
 def ready_messages(channel: BlockingChannel, queue: str) -> int:
-    """Return how many messages of `queue` wait for a consumer, as a passive declare tells."""
+    """Return how many messages of `queue` wait for a consumer, as a passive declare tells.
+
+    RabbitMQ counts ahead of publishes and acknowledgements that are still on their way to the queue, even the same
+    channel's: only confirmed publishes are counted for sure.
+    """
     count: int = channel.queue_declare(queue, passive=True).method.message_count
     return count

@@ -169,8 +169,8 @@ def test_a_misuse_closes_the_channel_and_leaves_the_connection(connect: Connect,
     witness, channel = connection.channel(), connection.channel()
     queue = unique("misused")
     witness.queue_declare(queue)
+    witness.confirm_delivery()  # the message is there before the other channel acts
     witness.basic_publish("", queue, b"message")
-    witness.queue_declare(queue, passive=True)  # the message is there before the other channel acts
     with pytest.raises(ChannelClosedByBroker) as closed:
         act(channel, queue)
     assert (closed.value.reply_code, closed.value.reply_text) == (code, text.format(queue))

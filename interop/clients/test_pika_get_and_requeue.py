@@ -23,8 +23,10 @@ def queue(channel: BlockingChannel) -> str:
 
 def remaining(channel: BlockingChannel, queue: str) -> list[tuple[bytes, bool]]:
     """Return body and redelivered flag of all messages of `queue`, taking them."""
-    messages = [get(channel, queue, auto_ack=True) for _ in range(ready_messages(channel, queue))]
-    return [(message.body, message.method.redelivered) for message in messages]
+    found: list[tuple[bytes, bool]] = []
+    while (message := channel.basic_get(queue, auto_ack=True))[0] is not None:
+        found.append((message[2], message[0].redelivered))
+    return found
 
 
 def test_get_counts_what_is_left_and_ends_empty(channel: BlockingChannel, queue: str) -> None:

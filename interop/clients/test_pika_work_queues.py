@@ -18,14 +18,16 @@ from interop.waiting import eventually
 
 
 def publish_tasks(channel: BlockingChannel, queue: str, count: int) -> None:
+    """Publish "task 0" and so on, confirmed: they are in the queue when this returns."""
     persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
-    for number in range(count):
-        channel.basic_publish("", queue, f"task {number}".encode(), persistent)
+    with channel.connection.channel() as publisher:
+        publisher.confirm_delivery()
+        for number in range(count):
+            publisher.basic_publish("", queue, f"task {number}".encode(), persistent)
 
 
-def work(broker: Broker, queue: str, free: threading.Event, all_done: threading.Event) -> list[bytes]:
-    """A worker that takes one task at a time and needs `free` to finish it; returns what it did."""
-    done: list[bytes] = []
+def work(broker: Broker, queue: str, free: threading.Event, done: list[bytes], closing_time: threading.Event) -> None:
+    """A worker that takes one task at a time, needs `free` to finish it, and then notes it in `done`."""
     with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=1)
@@ -34,27 +36,29 @@ def work(broker: Broker, queue: str, free: threading.Event, all_done: threading.
                 free.wait(10)
                 channel.basic_ack(method.delivery_tag)
                 done.append(body)
-            if all_done.is_set():
+            if closing_time.is_set():
                 break
         channel.cancel()
-    return done
 
 
 def test_fair_dispatch_gives_a_busy_worker_no_second_task(broker: Broker, channel: BlockingChannel) -> None:
     queue = unique("tasks")
     channel.queue_declare(queue, durable=True)
-    free, never, all_done = threading.Event(), threading.Event(), threading.Event()
+    free, later, closing_time = threading.Event(), threading.Event(), threading.Event()
+    done_by_quick: list[bytes] = []
+    done_by_slow: list[bytes] = []
     free.set()
     with ThreadPoolExecutor() as pool:
-        slow = pool.submit(work, broker, queue, never, all_done)
-        quick = pool.submit(work, broker, queue, free, all_done)
+        slow = pool.submit(work, broker, queue, later, done_by_slow, closing_time)
+        quick = pool.submit(work, broker, queue, free, done_by_quick, closing_time)
         eventually(lambda: consumers(channel, queue) == 2, "both workers consume")
         publish_tasks(channel, queue, 10)
-        eventually(lambda: ready_messages(channel, queue) == 0, "all tasks are handed out")
-        all_done.set()
-        never.set()
-        assert len(slow.result(10)) == 1
-        assert len(quick.result(10)) == 9
+        eventually(lambda: len(done_by_quick) == 9, "the quick worker has done nine tasks")
+        later.set()
+        eventually(lambda: len(done_by_slow) == 1, "the slow worker has done its one task")
+        closing_time.set()
+        for worker in (slow, quick):
+            worker.result(10)
     channel.queue_delete(queue)
 
 
