@@ -20,6 +20,7 @@ from typing import TextIO
 __all__ = ["DEBUG", "ERROR", "INFO", "WARNING", "configure", "event"]
 
 ROOT = "amqpd"
+LOOP = "asyncio"
 EVENT_WIDTH = 26  # most events' names fit, so that their fields start in one column
 
 
@@ -40,7 +41,7 @@ def event(logger: logging.Logger, level: int, name: str, /, **fields: object) ->
 
 
 def configure(level: str, form: str, stream: TextIO) -> logging.Logger:
-    """Send what amqpd logs to a stream, and nothing else's.
+    """Send what amqpd logs to a stream, with what its event loop reports (callbacks that failed), and nothing else.
 
     Args:
         level: the least important level written: debug, info, warning or error.
@@ -52,11 +53,12 @@ def configure(level: str, form: str, stream: TextIO) -> logging.Logger:
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JSONLines() if form == "json" else TextLines())
-    logger = logging.getLogger(ROOT)
-    logger.handlers = [handler]
-    logger.propagate = False
-    logger.setLevel(level.upper())
-    return logger
+    for name, least in ((ROOT, level.upper()), (LOOP, logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(least)
+    return logging.getLogger(ROOT)
 
 
 def timestamp(record: logging.LogRecord) -> str:
@@ -74,7 +76,9 @@ class TextLines(logging.Formatter):
     """One line an event, in columns; a traceback follows indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"{timestamp(record)} {record.levelname:<7} {record.getMessage():<{EVENT_WIDTH}}"
+        message = record.getMessage()  # an event's name; the loop's messages have several lines
+        name = message if message.isprintable() else text_value(message)
+        head = f"{timestamp(record)} {record.levelname:<7} {name:<{EVENT_WIDTH}}"
         pairs = (f"{key}={text_value(value)}" for key, value in fields_of(record).items())
         line = " ".join([head, *pairs]).rstrip()
         if record.exc_info:

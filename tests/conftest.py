@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     wanted = session.config.getoption("--form")
     if wanted and wanted != form():
         pytest.exit(f"these tests were to meet the {wanted} amqpd, but import the {form()} one", returncode=3)
+
+
+@pytest.fixture
+def loggers_as_before() -> Iterator[None]:
+    """For tests that configure logging: afterwards nothing writes to a stream of theirs any more."""
+    loggers = [logging.getLogger(name) for name in ("amqpd", "asyncio")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 def form() -> str:

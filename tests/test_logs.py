@@ -6,20 +6,12 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from amqpd.logs import DEBUG, INFO, WARNING, configure, event
 
-
-@pytest.fixture(autouse=True)
-def _logger_as_before() -> Iterator[None]:
-    logger = logging.getLogger("amqpd")
-    before = logger.handlers, logger.propagate, logger.level
-    yield
-    logger.handlers, logger.propagate = before[0], before[1]
-    logger.setLevel(before[2])
+pytestmark = pytest.mark.usefixtures("loggers_as_before")
 
 
 def logged(form: str, level: int = INFO, /, **fields: object) -> str:
@@ -79,6 +71,15 @@ def test_an_error_brings_its_traceback() -> None:
         text, line = logged("text", error=error), json.loads(logged("json", error=error))
     assert "\n    Traceback (most recent call last):\n" in text
     assert line["traceback"].endswith("KeyError: 'boom'")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_the_event_loop_reports_comes_in_the_same_form(form: str) -> None:
+    stream = io.StringIO()
+    configure("error", form, stream)
+    logging.getLogger("asyncio").warning("Exception in callback %s\nhandle: %s", "f", "<Handle>")
+    assert stream.getvalue().count("\n") == 1
+    assert '"Exception in callback f\\nhandle: <Handle>"' in stream.getvalue()
 
 
 def test_configuring_again_replaces_the_output() -> None:

@@ -301,7 +301,9 @@ class Connection(FrameHandler):
                 raise ChannelError("expected 'channel.open'")
             self._open_channel(int(number))
         elif isinstance(method, commands.Basic.Publish):
-            channel.content.begin(route_of(method.exchange, method.routing_key), method.mandatory | method.immediate << 1)
+            channel.content.begin(
+                route_of(method.exchange, method.routing_key), method.mandatory | method.immediate << 1
+            )
             channel.receptive = False
         elif isinstance(method, commands.Channel.Open):
             raise ChannelError("second 'channel.open' seen")
@@ -565,4 +567,3 @@ def close_method(command: type[Method], error: AMQPError, method: i64) -> Method
 def cause_of(error: AMQPError) -> str:
     """Why, as far as the client is not told."""
     return f" ({error.__cause__})" if error.__cause__ is not None else ""
-

@@ -1,6 +1,6 @@
 """Heartbeats of one connection, both ways (AMQP 0-9-1 section 4.2.7, RabbitMQ's timing).
 
-Outgoing: every half interval a heartbeat frame, unless something else was sent since the last look. Incoming: every
+Outgoing: a heartbeat frame after the first half interval, then after each in which nothing else was sent. Incoming: every
 interval the counter of received octets is looked at; the second look in a row that finds it unchanged means that the
 peer is dead, so that it takes between two and three intervals to notice.
 """
@@ -8,13 +8,16 @@ peer is dead, so that it takes between two and three intervals to notice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 from mypy_extensions import i64
 
 from amqpd.clock import Timer, Timers
 from amqpd.wire.frames import HEARTBEAT_FRAME
 from amqpd.wire.output import Output
+
+
+NEVER_LOOKED: Final = -1
 
 
 @final
@@ -33,9 +36,9 @@ class Heartbeat:
         self._timers = timers
         self._output = output
         self._on_dead = on_dead
-        self._sent: i64 = output.sent
+        self._sent: i64 = NEVER_LOOKED
         self._received: i64 = 0
-        self._seen: i64 = 0
+        self._seen: i64 = NEVER_LOOKED
         self._silent = False
         self._suspended = False
         self._send_timer: Timer = timers.call_later(self._interval / 2, self._look_at_sent)
@@ -61,7 +64,8 @@ class Heartbeat:
         self._receive_timer.cancel()
 
     def _look_at_sent(self) -> None:
-        if self._output.sent == self._sent and not self._output.size:
+        unchanged = self._output.sent == self._sent and not self._output.size
+        if unchanged or self._sent == NEVER_LOOKED:
             self._output.write(HEARTBEAT_FRAME)
         self._sent = self._output.sent + self._output.size
         self._send_timer = self._timers.call_later(self._interval / 2, self._look_at_sent)

@@ -85,6 +85,8 @@ class Publishing:
         if properties.flags & CHECKED or not self._cacheable:
             message = self._checked(message)
             sinks = self._route_of(message)
+            if properties.flags & HEADERS:
+                message = without_blind_copies(message)
         if channel.transaction is not None:
             held = HeldPublish(message, sinks, bits & MANDATORY != 0)
             channel.transaction.publishes.append(held)
@@ -135,7 +137,7 @@ class Publishing:
         if flags & EXPIRATION:
             check_expiration(properties.expiration)
         if flags & HEADERS:
-            keys_of("", properties)
+            keys_of("", properties)  # for its refusals
         user_id = properties.user_id if flags & USER_ID else None
         user = self._channel.session.user
         if user_id is not None and user_id != user.name and IMPERSONATOR not in user.tags:
@@ -150,6 +152,14 @@ class Publishing:
             return self._sinks
         assert self._exchange is not None  # _enter came first
         return as_sinks(self._channel.vhost.route(self._exchange, keys, properties).queues)
+
+
+def without_blind_copies(message: Message) -> Message:
+    """The message as it is stored and delivered: routing keys in BCC are for the broker only (RabbitMQ)."""
+    headers = message.properties.headers
+    if headers is None or "BCC" not in headers:
+        return message
+    return message.with_properties(message.properties.replaced(headers=headers.replaced({}, {"BCC"})))
 
 
 def as_sinks(destinations: list[Destination]) -> list[MessageSink]:

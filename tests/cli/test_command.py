@@ -29,7 +29,7 @@ class FakeServer(ModuleType):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
+def server(monkeypatch: pytest.MonkeyPatch, loggers_as_before: None) -> FakeServer:
     fake = FakeServer()
     monkeypatch.setitem(sys.modules, "amqpd.server", fake)
     monkeypatch.setattr("amqpd.server", fake, raising=False)

@@ -36,9 +36,7 @@ def declare_active(channel: Channel, method: commands.Exchange.Declare) -> None:
     refuse_default(name)
     session, vhost = channel.session, channel.vhost
     session.check_exchange(Access.CONFIGURE, name)
-    spec = ExchangeSpec(
-        method.exchange_type, method.durable, method.auto_delete, method.internal, arguments_of(method)
-    )
+    spec = ExchangeSpec(method.exchange_type, method.durable, method.auto_delete, method.internal, arguments_of(method))
     existing = vhost.exchanges.get(name)
     if existing is not None:
         vhost.check_equivalent_exchange(existing, spec)

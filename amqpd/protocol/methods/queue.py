@@ -85,9 +85,7 @@ def declare_reply_queue(channel: Channel, name: str, nowait: bool) -> None:
 
 def declare_ok(channel: Channel, name: str, messages: int, consumers: int) -> None:
     """The answer to both kinds of declare."""
-    channel.send(
-        make(commands.Queue.DeclareOk, queue=name, message_count=messages, consumer_count=consumers)
-    )
+    channel.send(make(commands.Queue.DeclareOk, queue=name, message_count=messages, consumer_count=consumers))
 
 
 def bind(channel: Channel, method: commands.Queue.Bind) -> None:
