@@ -53,6 +53,7 @@ class Server:
         self.config = config
         self.clock = clock
         self.context = Context(clock, Timers(clock), Turn(), os.urandom)
+        self.context.turn.on_fault = self._fault
         self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
         self.users = with_guest(UserStore())
         services = Services(
@@ -76,6 +77,9 @@ class Server:
         await self.listeners.start(sockets)
         self.ports["amqp"] = sockets[0].getsockname()[1]
         self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
+
+    def _fault(self, fault: Exception) -> None:
+        event(self._logger, ERROR, "server.fault", error=fault)
 
     async def stop(self) -> None:
         """Stop accepting, close every connection with 320, and wait SHUTDOWN_SECONDS for the clients to agree."""

@@ -30,6 +30,7 @@ class Turn:
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] | None = None
+        self.on_fault: Callable[[Exception], None] | None = None  # told of a fault in some work; None lets it through
         self._work: list[Work] = []
         self._writes: list[Work] = []
 
@@ -56,11 +57,19 @@ class Turn:
             work = self._work
             self._work = []
             for item in work:
-                item.run()
+                self._run(item)
         writes = self._writes
         self._writes = []
         for item in writes:
-            item.run()
+            self._run(item)
+
+    def _run(self, work: Work) -> None:
+        try:
+            work.run()
+        except Exception as fault:  # one queue's fault must not cost all others their turn
+            if self.on_fault is None:
+                raise
+            self.on_fault(fault)
 
     def _call_wake(self) -> None:
         if self.wake is not None:

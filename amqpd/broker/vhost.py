@@ -202,6 +202,8 @@ class VHost:
             raise PreconditionFailed(f"queue type '{kind}' of {self.queue_text(name)} is not available in amqpd yet")
         created = cls(name, self.name, spec, self.context)
         self.queues[name] = created
+        if spec.owner is not None:
+            spec.owner.exclusive_queues[created] = None
         self._by_name[name] = created
         self.generation += 1
         return created
@@ -241,6 +243,8 @@ class VHost:
         if self.queues.pop(queue.name, None) is None:
             return 0
         del self._by_name[queue.name]
+        if queue.spec.owner is not None:
+            del queue.spec.owner.exclusive_queues[queue]
         for exchange in self._unbind_everywhere(queue):
             self.delete_exchange(exchange)
         queue.close()
@@ -248,7 +252,7 @@ class VHost:
 
     def delete_exclusive_queues(self, owner: Owner) -> None:
         """The connection is gone, and with it its exclusive queues (section 1.7.2.1, "exclusive")."""
-        for queue in [queue for queue in self.queues.values() if queue.spec.owner is owner]:
+        for queue in list(owner.exclusive_queues):
             self.delete_queue(queue)
 
     def add_reply_queue(self, queue: ReplyQueue) -> None:

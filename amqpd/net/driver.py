@@ -42,5 +42,7 @@ class LoopDriver:
 
     def _run_due(self) -> None:
         self._sleep = None
-        self._context.timers.run_due()
-        self._sleep_until_due()
+        try:
+            self._context.timers.run_due()
+        finally:  # a fault in one timer must not stop the others
+            self._sleep_until_due()

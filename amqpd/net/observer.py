@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from amqpd.errors import AMQPError
-from amqpd.logs import DEBUG, ERROR, INFO, WARNING, event
+from amqpd.logs import ERROR, INFO, WARNING, event
 from amqpd.protocol.connection import Connection, Observer
 from amqpd.protocol.session import Session
 
@@ -43,9 +43,6 @@ class LogObserver(Observer):
 
     def closed(self, connection: Connection, reason: str) -> None:
         self._event(INFO, "connection.closed", connection, reason=reason)
-
-    def probed(self, connection: Connection) -> None:
-        self._event(DEBUG, "connection.probed", connection)
 
     def crashed(self, connection: Connection, error: Exception) -> None:
         self._event(ERROR, "connection.crashed", connection, error=error)

@@ -53,7 +53,9 @@ class Confirms(Work):
         self._send(self._last, self._accepted)
 
     def close(self) -> None:
-        """The channel ends; what is not answered yet never will be."""
+        """The channel ends. What the queues have decided is still told, the rest never will be."""
+        if self._deferred:
+            self.run()
         self._closed = True
 
     def _send(self, last: i64, accepted: bool) -> None:

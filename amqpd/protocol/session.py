@@ -40,6 +40,7 @@ class Session(Owner):
         consumer_max: int | None,
         max_message_size: int,
     ) -> None:
+        super().__init__()
         self.user = user
         self.vhost = vhost
         self.permission = permission

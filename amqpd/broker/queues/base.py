@@ -19,7 +19,10 @@ from amqpd.wire.table import Table
 
 
 class Owner:
-    """Whoever an exclusive queue belongs to: a connection. Only its identity matters."""
+    """Whoever exclusive queues belong to: a connection."""
+
+    def __init__(self) -> None:
+        self.exclusive_queues: dict[Queue, None] = {}
 
 
 class QueueSpec:
