@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
+from mypy_extensions import i64
+
 from amqpd.clock import Clock, Timers
 from amqpd.turn import Turn
 
@@ -24,6 +26,10 @@ class Context:
         self.timers = timers
         self.turn = turn
         self.random_bytes = random_bytes
+
+    def now(self) -> i64:
+        """Milliseconds since the epoch: what deadlines of messages are measured in, for they outlive the process."""
+        return int(self.clock.time() * 1000)
 
     def unique_name(self, prefix: str) -> str:
         """A name nobody can guess: ``prefix-`` and 22 characters of URL-safe base64 (128 bits), as RabbitMQ makes them."""

@@ -5,10 +5,29 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from mypy_extensions import i64
+
 from amqpd.errors import PreconditionFailed
+from amqpd.wire.properties import EXPIRATION, Properties
 
 MAX_EXPIRATION: Final = 315_360_000_000  # ten years, in milliseconds
 _NUMBER: Final = re.compile(r"([+-]?\d+)(.*)", re.ASCII | re.DOTALL)
+
+
+def deadline_of(properties: Properties, ttl: int | None, now: i64) -> i64:
+    """When a message that enters a queue now expires: the smaller of the queue's TTL and its own expiration counts.
+
+    Args:
+        ttl: of the queue, in milliseconds; None is none.
+        now: milliseconds since the epoch.
+
+    Returns:
+        Milliseconds since the epoch, 0 for never.
+    """
+    if properties.flags & EXPIRATION:
+        own = check_expiration(properties.expiration)
+        ttl = own if ttl is None else min(ttl, own)
+    return 0 if ttl is None else now + ttl
 
 
 def check_expiration(text: str | None) -> int:

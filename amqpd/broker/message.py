@@ -9,13 +9,16 @@ go out as they came in, with the channel number patched where it differs and re-
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from librt.strings import read_i32_be
 from mypy_extensions import i64
 
 from amqpd.wire.frames import BODY, ENVELOPE, HEADER, frame
 from amqpd.wire.properties import Properties
+
+if TYPE_CHECKING:
+    from amqpd.broker.deaths import DeathHistory
 
 ANY_FRAME_PAYLOAD: Final = 1 << 40
 
@@ -51,6 +54,7 @@ class Message:
         self.body_size: i64 = body_size
         self._largest_body: i64 = largest_body
         self.properties = properties
+        self.deaths: DeathHistory | None = None  # what it died of; set while it is being made, by dead lettering
 
     @property
     def exchange(self) -> str:
@@ -83,7 +87,7 @@ class Message:
 
     def with_route(self, exchange: str, routing_key: str) -> Message:
         """The same content under another exchange and routing key."""
-        return Message(
+        moved = Message(
             route_of(exchange, routing_key),
             self._content,
             self._channel,
@@ -92,11 +96,13 @@ class Message:
             self._largest_body,
             self.properties,
         )
+        moved.deaths = self.deaths
+        return moved
 
     def with_properties(self, properties: Properties) -> Message:
         """The same message with another property list."""
         header = header_frame(int(self._channel), int(self.body_size), properties)
-        return Message(
+        changed = Message(
             self.route,
             header + self._content[self._header_end :],
             self._channel,
@@ -105,6 +111,8 @@ class Message:
             self._largest_body,
             properties,
         )
+        changed.deaths = self.deaths
+        return changed
 
     def _recode(self, channel: i64, payload_max: i64) -> bytes:
         # The result replaces the cached form: the next delivery of a fan-out or a redelivery mostly wants the same.

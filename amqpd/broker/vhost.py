@@ -10,17 +10,30 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.arguments import check_equivalent, effective_type, inequivalent, same_value, validate_queue_arguments
+from amqpd.broker.arguments import (
+    QueueArguments,
+    check_equivalent,
+    effective_type,
+    inequivalent,
+    same_value,
+    validate_queue_arguments,
+)
 from amqpd.broker.binding import Destination
 from amqpd.broker.context import Context
+from amqpd.broker.deadletter import DeadLetter, DeadLetters
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.exchanges.default import DefaultExchange
-from amqpd.broker.queues.base import Owner, Queue, QueueSpec
+from amqpd.broker.message import Message
+from amqpd.broker.policy import Policies, Policy
+from amqpd.broker.queues.base import Owner, Queue, QueueHost, QueueSpec
+from amqpd.broker.queues.classic import ClassicQueue
 from amqpd.broker.queues.reply import ReplyQueue
+from amqpd.broker.queues.sink import MessageSink
 from amqpd.broker.queues.types import QUEUE_TYPES
 from amqpd.broker.routing import Routed, route
-from amqpd.errors import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
+from amqpd.broker.settings import QueueSettings, effective_alternate, effective_settings
+from amqpd.errors import AccessRefused, NotFound, NotImplementedByServer, PreconditionFailed, ResourceLocked
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import EMPTY_TABLE, Table
 
@@ -51,7 +64,7 @@ class ExchangeSpec:
 
 
 @final
-class VHost:
+class VHost(QueueHost):
     """One virtual host.
 
     ``generation`` grows whenever the answer of route() may have changed: whoever remembers an answer compares it.
@@ -61,10 +74,12 @@ class VHost:
         self.name = name
         self.context = context
         self.generation: i64 = 0
+        self.policies = Policies()
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self._by_name: dict[str, Destination] = {}  # what the default exchange reaches: queues and reply queues
         self._sources: dict[Destination, dict[Exchange, None]] = {}  # who has bindings to this destination
+        self._dead_letters = DeadLetters(self)
         self.exchanges[""] = DefaultExchange(self._by_name)
         for exchange_name, kind in PREDECLARED:
             spec = ExchangeSpec(kind, True, False, exchange_name in INTERNAL)
@@ -110,6 +125,7 @@ class VHost:
         cls.validate(spec.arguments)
         created = cls(name, spec.durable, spec.auto_delete, spec.internal, spec.arguments)
         self.exchanges[name] = created
+        self._set_alternate(created)
         self.generation += 1
         return created
 
@@ -197,10 +213,11 @@ class VHost:
         """
         kind = effective_type(name, self.name, spec.arguments)
         validate_queue_arguments(name, self.name, kind, spec.arguments)
+        check_properties(name, self.name, kind, spec)
         cls = QUEUE_TYPES.get(kind)
         if cls is None:
             raise PreconditionFailed(f"queue type '{kind}' of {self.queue_text(name)} is not available in amqpd yet")
-        created = cls(name, self.name, spec, self.context)
+        created = cls(name, self, spec, self._settings_of(name, kind, spec.arguments))
         self.queues[name] = created
         if spec.owner is not None:
             spec.owner.exclusive_queues[created] = None
@@ -233,8 +250,15 @@ class VHost:
         """Delete a queue, its messages and its bindings; returns how many messages were ready.
 
         Raises:
+            NotImplementedByServer: a condition that the queue's type does not support.
             PreconditionFailed: if_unused and it has consumers, or if_empty and it has ready messages.
         """
+        if not queue.supports_conditional_delete and (if_unused or if_empty):
+            flag = "if-unused" if if_unused else "if-empty"
+            raise NotImplementedByServer(
+                f"cannot delete {queue}. queue.delete operations with {flag} flag set are not supported by "
+                f"{queue.kind} queues"
+            )
         if if_unused and len(queue.consumers):
             raise PreconditionFailed(f"{queue} in use")
         count = queue.message_count
@@ -254,6 +278,46 @@ class VHost:
         """The connection is gone, and with it its exclusive queues (section 1.7.2.1, "exclusive")."""
         for queue in list(owner.exclusive_queues):
             self.delete_queue(queue)
+
+    def queue_expired(self, queue: Queue) -> None:
+        self.delete_queue(queue)
+
+    def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
+        exchange = queue.settings.dead_letter_exchange
+        if exchange is not None:
+            letter = DeadLetter(queue, message, reason, exchange, queue.settings.dead_letter_routing_key)
+            self._dead_letters.add(letter)
+
+    def set_policy(self, policy: Policy) -> None:
+        """Set a user or operator policy, and let every queue and exchange that it concerns work with it."""
+        self.policies.set(policy)
+        self._apply_policies()
+
+    def delete_policy(self, name: str, is_operator: bool = False) -> bool:
+        """Delete a policy; False if there was none."""
+        deleted = self.policies.delete(name, is_operator)
+        if deleted:
+            self._apply_policies()
+        return deleted
+
+    def _apply_policies(self) -> None:
+        for queue in self.queues.values():
+            queue.apply(self._settings_of(queue.name, queue.kind, queue.spec.arguments))
+        for exchange in self.exchanges.values():
+            self._set_alternate(exchange)
+        self.generation += 1
+
+    def _settings_of(self, name: str, kind: str, arguments: Table) -> QueueSettings:
+        return effective_settings(
+            kind,
+            QueueArguments.of(arguments),
+            self.policies.policy_for_queue(name, kind),
+            self.policies.operator_policy_for_queue(name, kind),
+        )
+
+    def _set_alternate(self, exchange: Exchange) -> None:
+        argument = exchange.arguments.text("alternate-exchange")
+        exchange.alternate = effective_alternate(argument, self.policies.policy_for_exchange(exchange.name))
 
     def add_reply_queue(self, queue: ReplyQueue) -> None:
         """Make a direct reply-to address reachable."""
@@ -297,6 +361,10 @@ class VHost:
         """The queues that a message goes to; see routing.route."""
         return route(exchange, keys, properties, self.exchanges)
 
+    def sinks_of(self, exchange: Exchange, keys: list[str], message: Message) -> list[MessageSink]:
+        """The same, for a message that no client is publishing."""
+        return as_sinks(self.route(exchange, keys, message.properties).queues)
+
     def _unbind_everywhere(self, destination: Destination) -> list[Exchange]:
         self.generation += 1
         orphans = []
@@ -318,6 +386,33 @@ class VHost:
             f"cannot obtain exclusive access to locked {queue}. It could be originally declared on another connection "
             "or the exclusive property value does not match that of the original declaration."
         )
+
+
+def check_properties(name: str, vhost_name: str, kind: str, spec: QueueSpec) -> None:
+    """Quorum queues and streams are durable, shared and permanent.
+
+    Raises:
+        PreconditionFailed: this one would not be.
+    """
+    if kind == ClassicQueue.kind:
+        return
+    refused = (
+        ("auto-delete", spec.auto_delete),
+        ("exclusive-owner", spec.owner is not None),
+        ("non-durable", not spec.durable),
+    )
+    for fault, found in refused:
+        if found:
+            raise PreconditionFailed(f"invalid property '{fault}' for queue '{name}' in vhost '{vhost_name}'")
+
+
+def as_sinks(destinations: list[Destination]) -> list[MessageSink]:
+    """What routing ended at, typed as what it is."""
+    sinks: list[MessageSink] = []
+    for destination in destinations:
+        assert isinstance(destination, MessageSink)
+        sinks.append(destination)
+    return sinks
 
 
 def word(flag: bool) -> str:

@@ -55,8 +55,8 @@ class ChannelConsumer(Consumer):
         super().__init__(tag, queue, no_ack, exclusive, priority)
         self._channel = channel
         self._prefetch: i64 = prefetch
+        self._shares_limit = queue.supports_global_prefetch
         self._encoder = DeliverEncoder(channel, tag)
-        self._unsettled: i64 = 0
 
     def ready(self) -> bool:
         # HOT: once per delivery
@@ -65,25 +65,27 @@ class ChannelConsumer(Consumer):
             return False
         if self.no_ack:
             return True
-        if self._prefetch and self._unsettled >= self._prefetch:
+        if self._prefetch and self.unsettled >= self._prefetch:
             return False
-        return not channel.exhausted
+        return not (channel.exhausted and self._shares_limit)
 
-    def deliver(self, message: Message, position: i64, deliveries: i64) -> None:
+    def deliver(self, message: Message, position: i64, deliveries: i64, deadline: i64) -> None:
         # HOT: once per delivery
         channel = self._channel
         if self.no_ack:
             tag = channel.ledger.skip()
         else:
-            tag = channel.ledger.add(Delivery(self.queue, message, position, deliveries, self))
-            self._unsettled += 1
+            tag = channel.ledger.add(Delivery(self.queue, message, position, deliveries, deadline, self))
+            self.unsettled += 1
             channel.unsettled += 1
+        if deliveries:
+            message = self.queue.presented(message, int(deliveries))
         self._encoder.send(tag, deliveries > 0, message)
 
     def settled(self) -> None:
         # HOT: once per settled message
         channel = self._channel
-        self._unsettled -= 1
+        self.unsettled -= 1
         channel.unsettled -= 1
         if channel.prefetch_limit:
             channel.resume_consumers()

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, final
 from mypy_extensions import i64
 
 from amqpd.auth.permissions import Access
-from amqpd.broker.binding import Destination
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import Message
 from amqpd.broker.queues.reply import REPLY_TO
 from amqpd.broker.queues.sink import MessageSink
 from amqpd.broker.routing import keys_of
+from amqpd.broker.vhost import as_sinks
 from amqpd.errors import AccessRefused, NotImplementedByServer, PreconditionFailed
 from amqpd.protocol.session import IMPERSONATOR
 from amqpd.protocol.transaction import HeldPublish
@@ -160,15 +160,6 @@ def without_blind_copies(message: Message) -> Message:
     if headers is None or "BCC" not in headers:
         return message
     return message.with_properties(message.properties.replaced(headers=headers.replaced({}, {"BCC"})))
-
-
-def as_sinks(destinations: list[Destination]) -> list[MessageSink]:
-    """What routing ended at, typed as what it is."""
-    sinks: list[MessageSink] = []
-    for destination in destinations:
-        assert isinstance(destination, MessageSink)
-        sinks.append(destination)
-    return sinks
 
 
 def too_large(size: i64, limit: i64) -> PreconditionFailed:

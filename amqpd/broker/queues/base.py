@@ -1,18 +1,24 @@
-"""The interface of a queue, whatever its type.
+"""The interface of a queue, whatever its type, and what all types share.
 
-Rule: nothing outside broker/queues/ asks which type a queue is. What a type can do differently is a method here; what it
-supports is data.
+Rule: nothing outside broker/queues/ asks which type a queue is. What a type can do differently is a method here; what
+it supports is data. Pumping (handing messages to consumers) happens at the end of the turn.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, final
 
+from mypy_extensions import trait
+
 from amqpd.broker.context import Context
 from amqpd.broker.flow import Congestion, Publisher
-from amqpd.broker.queues.consumers import Consumer, ConsumerRing
+from amqpd.broker.message import Message
+from amqpd.broker.queues.consumers import Consumer, ConsumerRing, Consumers
 from amqpd.broker.queues.delivery import Delivery
+from amqpd.broker.queues.expiry import HeadTimer, IdleTimer
+from amqpd.broker.queues.single_active import SingleActiveConsumers
 from amqpd.broker.queues.sink import MessageSink
+from amqpd.broker.settings import QueueSettings
 from amqpd.errors import AccessRefused
 from amqpd.turn import Work
 from amqpd.wire.table import Table
@@ -42,23 +48,56 @@ class QueueSpec:
         self.arguments = arguments
 
 
+@trait
+class QueueHost:
+    """Where queues live: the virtual host, as far as a queue has to know it."""
+
+    name: str
+    context: Context
+
+    def queue_expired(self, queue: Queue) -> None:
+        """Nobody used the queue for as long as x-expires allows: delete it."""
+        raise NotImplementedError
+
+    def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
+        """Send a dead message to the queue's dead-letter exchange."""
+        raise NotImplementedError
+
+
 class Queue(MessageSink):
-    """A queue. Pumping (handing messages to consumers) happens at the end of the turn."""
+    """A queue.
+
+    Args:
+        host: where it lives.
+        spec: what it was declared with.
+        settings: what arguments and policies make of that; see apply().
+    """
 
     kind: ClassVar[str] = ""
+    renewed_by_declare: ClassVar[bool] = True  # a declaration counts as use for x-expires
+    single_active_by_priority: ClassVar[bool] = False
+    supports_global_prefetch: ClassVar[bool] = True
+    supports_conditional_delete: ClassVar[bool] = True
+    honours_exclusive_consumers: ClassVar[bool] = True
 
-    def __init__(self, name: str, vhost_name: str, spec: QueueSpec, context: Context) -> None:
+    def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
         super().__init__(name)
-        self.vhost_name = vhost_name
+        self.host = host
+        self.context = host.context
         self.spec = spec
-        self.context = context
-        self.consumers = ConsumerRing()
-        self.congestion = Congestion(context)
+        self.settings = settings
+        single = settings.single_active_consumer
+        self.consumers: Consumers = (
+            SingleActiveConsumers(self.single_active_by_priority) if single else ConsumerRing()
+        )
+        self.congestion = Congestion(host.context)
         self._pump = Pump(self)
+        self._head_timer: HeadTimer | None = None
+        self._idle_timer: IdleTimer | None = None
 
     def __str__(self) -> str:
         """As RabbitMQ's reply texts name it."""
-        return f"queue '{self.name}' in vhost '{self.vhost_name}'"
+        return f"queue '{self.name}' in vhost '{self.host.name}'"
 
     # What a type implements.
 
@@ -68,7 +107,11 @@ class Queue(MessageSink):
         raise NotImplementedError
 
     def get(self) -> Delivery | None:
-        """Take the head for a basic.get, or None when the queue is empty."""
+        """Take the head for a basic.get, or None when the queue is empty.
+
+        Raises:
+            AMQPError: the type does not support it.
+        """
         raise NotImplementedError
 
     def acknowledge(self, delivery: Delivery) -> None:
@@ -88,10 +131,23 @@ class Queue(MessageSink):
         raise NotImplementedError
 
     def pump(self) -> None:
-        """Hand ready messages to consumers while they can take some."""
+        """Hand ready messages to consumers while they can take some; drop what has expired or is too much."""
         raise NotImplementedError
 
     # What all types share.
+
+    def apply(self, settings: QueueSettings) -> None:
+        """Work with other settings from now on: a policy has come, changed or gone."""
+        self.settings = settings
+        if settings.expires is None:
+            if self._idle_timer is not None:
+                self._idle_timer.stop()
+                self._idle_timer = None
+        else:
+            if self._idle_timer is None:
+                self._idle_timer = IdleTimer(self.context, self._has_consumers, self._expired)
+            self._idle_timer.set(settings.expires)
+        self.defer_pump()
 
     def defer_pump(self) -> None:
         """See to it that the queue is pumped before the turn ends."""
@@ -114,28 +170,75 @@ class Queue(MessageSink):
         Raises:
             AccessRefused: one of the consumers, or the new one beside others, is exclusive (section 1.8.3.3).
         """
-        if self.consumers.exclusive or (consumer.exclusive and len(self.consumers)):
-            raise AccessRefused(f"{self} in exclusive use")
+        if self.honours_exclusive_consumers:
+            alone = len(self.consumers) == 0 and not self.settings.single_active_consumer
+            if self.consumers.exclusive or (consumer.exclusive and not alone):
+                raise AccessRefused(f"{self} in exclusive use")
         self.consumers.add(consumer)
         self.defer_pump()
 
     def unsubscribe(self, consumer: Consumer) -> bool:
         """No more deliveries to this consumer; what it has stays with it. True when it was the last one."""
-        return self.consumers.remove(consumer) and len(self.consumers) == 0
+        last = self.consumers.remove(consumer) and len(self.consumers) == 0
+        if last:
+            self.used()
+        self.defer_pump()
+        return last
 
     def resume(self, consumer: Consumer) -> None:
         """A consumer that could not take messages can again."""
         self.consumers.resume(consumer)
         self.defer_pump()
 
+    def used(self) -> None:
+        """Somebody used the queue, which renews its x-expires."""
+        if self._idle_timer is not None:
+            self._idle_timer.used()
+
+    def declared(self) -> None:
+        """Somebody declared the queue again, or asked for it passively."""
+        if self.renewed_by_declare:
+            self.used()
+
     def close(self) -> None:
         """The queue was deleted: drop the messages, tell the consumers, let held publishers go."""
         self.deleted = True
         self.purge()
+        if self._head_timer is not None:
+            self._head_timer.wait_for(0)
+        if self._idle_timer is not None:
+            self._idle_timer.stop()
         for consumer in self.consumers.all():
             self.consumers.remove(consumer)
             consumer.queue_deleted()
         self.check_congestion()
+
+    def wait_for_head(self, deadline: int) -> None:
+        """Pump again when the head expires. A type calls this at the end of each pump.
+
+        Args:
+            deadline: of the head, 0 for never.
+        """
+        if self._head_timer is None:
+            if not deadline:
+                return
+            self._head_timer = HeadTimer(self.context, self.defer_pump)
+        self._head_timer.wait_for(deadline)
+
+    def presented(self, message: Message, deliveries: int) -> Message:
+        """A message as a consumer gets it that was delivered so often before."""
+        return message
+
+    def die(self, message: Message, reason: str) -> None:
+        """A message leaves the queue without having been taken care of."""
+        if self.settings.dead_letter_exchange is not None:
+            self.host.dead_letter(self, message, reason)
+
+    def _has_consumers(self) -> bool:
+        return len(self.consumers) > 0
+
+    def _expired(self) -> None:
+        self.host.queue_expired(self)
 
 
 @final

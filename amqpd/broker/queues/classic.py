@@ -4,62 +4,69 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-from amqpd.broker.context import Context
+from amqpd.broker.deaths import MAXLEN
 from amqpd.broker.message import Message
-from amqpd.broker.queues.base import Queue, QueueSpec
+from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.lane import Lane
+from amqpd.broker.queues.priorities import PriorityLanes
+from amqpd.broker.queues.work import WorkQueue
+from amqpd.broker.settings import QueueSettings
+from amqpd.wire.properties import EXPIRATION
 
 
 @final
-class ClassicQueue(Queue):
-    """A queue in which an acknowledged message is gone."""
+class ClassicQueue(WorkQueue):
+    """Most queues have no TTL and no limit: for them a publish is one append, and the rest happens once a turn."""
 
     kind: ClassVar[str] = "classic"
 
-    def __init__(self, name: str, vhost_name: str, spec: QueueSpec, context: Context) -> None:
-        super().__init__(name, vhost_name, spec, context)
-        self._lane = Lane()
+    def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
+        highest = settings.max_priority
+        super().__init__(name, host, spec, settings, PriorityLanes(highest) if highest else Lane())
+        self._plain = True  # neither TTL nor limit
+        self.apply(settings)
 
-    @property
-    def message_count(self) -> int:
-        return self._lane.count
+    def apply(self, settings: QueueSettings) -> None:
+        super().apply(settings)
+        self._plain = settings.message_ttl is None and not self._limit.any
 
     def publish(self, message: Message) -> bool:
         # HOT: once per published message and queue
-        self._lane.append(message)
+        if not self._plain or message.properties.flags & EXPIRATION:
+            return self._publish_with_care(message)
+        self._ready.append(message, 0)
         self.defer_pump()
         return True
 
-    def get(self) -> Delivery | None:
-        message = self._lane.take()
-        if message is None:
-            return None
-        return Delivery(self, message, self._lane.position, self._lane.deliveries, None)
-
-    def acknowledge(self, delivery: Delivery) -> None:
-        pass  # it left the queue when it was delivered
-
     def requeue(self, delivery: Delivery) -> None:
         if not self.deleted:
-            self._lane.put_back(delivery.message, delivery.position, delivery.deliveries + 1)
+            self._ready.put_back(
+                delivery.message, delivery.position, delivery.deliveries + 1, delivery.deadline
+            )
+            if delivery.deadline:
+                self._timed = True
             self.defer_pump()
 
-    def reject(self, delivery: Delivery) -> None:
-        pass  # no dead-letter exchange: dropped
+    def _publish_with_care(self, message: Message) -> bool:
+        """Take a message in under a TTL or a limit.
 
-    def purge(self) -> int:
-        return self._lane.clear()
+        What consumers can take at once neither counts nor expires, so everything before it has to be delivered first.
+        """
+        self.drop_expired()
+        self.deliver_ready()
+        limit = self._limit
+        if limit.rejects and limit.reached(self._ready) and not self._taken_at_once():
+            if limit.buries:
+                self.die(message, MAXLEN)
+            return False
+        self.add(message)
+        self.deliver_ready()
+        self.drop_expired()
+        self.drop_excess()
+        self.defer_pump()
+        return True
 
-    def pump(self) -> None:
-        # HOT: the delivery loop
-        lane = self._lane
-        consumers = self.consumers
-        while lane.count > 0:
-            consumer = consumers.take()
-            if consumer is None:
-                break
-            message = lane.take()
-            assert message is not None  # count said so
-            consumer.deliver(message, lane.position, lane.deliveries)
-        self.check_congestion()
+    def _taken_at_once(self) -> bool:
+        """A consumer would take the next message; with anything ready it would have taken that."""
+        return self._ready.count == 0 and self.consumers.anyone_ready()

@@ -36,17 +36,19 @@ class Consumer:
         self.exclusive = exclusive
         self.priority = priority
         self.in_ring = False  # owned by ConsumerRing
+        self.unsettled: i64 = 0  # deliveries it has not settled yet
 
     def ready(self) -> bool:
         """It can take one more message now: credit left, and room in its connection's output."""
         raise NotImplementedError
 
-    def deliver(self, message: Message, position: i64, deliveries: i64) -> None:
+    def deliver(self, message: Message, position: i64, deliveries: i64, deadline: i64) -> None:
         """Take a message.
 
         Args:
             position: the message's place in the queue; it comes back when the delivery is settled.
             deliveries: how often it was delivered before.
+            deadline: when it expires, should it come back.
         """
         raise NotImplementedError
 
@@ -59,23 +61,11 @@ class Consumer:
         raise NotImplementedError
 
 
-@final
-class PriorityLevel:
-    """The consumers of one priority: those in the ring, and whose turn it is."""
-
-    def __init__(self, priority: int) -> None:
-        self.priority = priority
-        self.ring: list[Consumer] = []
-        self.next: i64 = 0
-
-
-@final
-class ConsumerRing:
-    """All consumers of one queue."""
+class Consumers:
+    """All consumers of one queue, and whose turn it is."""
 
     def __init__(self) -> None:
         self._all: dict[Consumer, None] = {}
-        self._levels: list[PriorityLevel] = []  # highest priority first
 
     def __len__(self) -> int:
         return len(self._all)
@@ -91,11 +81,48 @@ class ConsumerRing:
 
     def add(self, consumer: Consumer) -> None:
         """A new consumer; it is served after those that wait already."""
+        raise NotImplementedError
+
+    def remove(self, consumer: Consumer) -> bool:
+        """Forget a consumer. False if it was not here."""
+        raise NotImplementedError
+
+    def resume(self, consumer: Consumer) -> None:
+        """A consumer can take messages again."""
+        raise NotImplementedError
+
+    def take(self) -> Consumer | None:
+        """The consumer whose turn it is, or None when nobody can take a message."""
+        raise NotImplementedError
+
+    def anyone_ready(self) -> bool:
+        """Somebody could take a message now."""
+        return any(consumer.ready() for consumer in self._all)
+
+
+@final
+class PriorityLevel:
+    """The consumers of one priority: those in the ring, and whose turn it is."""
+
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        self.ring: list[Consumer] = []
+        self.next: i64 = 0
+
+
+@final
+class ConsumerRing(Consumers):
+    """Consumers that share the messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._levels: list[PriorityLevel] = []  # highest priority first
+
+    def add(self, consumer: Consumer) -> None:
         self._all[consumer] = None
         self.resume(consumer)
 
     def remove(self, consumer: Consumer) -> bool:
-        """Forget a consumer. False if it was not here."""
         if consumer not in self._all:
             return False
         del self._all[consumer]
@@ -105,13 +132,11 @@ class ConsumerRing:
         return True
 
     def resume(self, consumer: Consumer) -> None:
-        """A consumer can take messages again."""
         if not consumer.in_ring and consumer in self._all:
             consumer.in_ring = True
             self._level(consumer.priority).ring.append(consumer)
 
     def take(self) -> Consumer | None:
-        """The consumer whose turn it is, or None when nobody can take a message."""
         # HOT: once per delivery
         for level in self._levels:
             ring = level.ring

@@ -21,18 +21,26 @@ class Delivery:
         queue: where it came from; the queue may be gone when it is settled.
         position: its place in that queue.
         deliveries: how often it had been delivered before this time.
+        deadline: when it expires should it come back, in milliseconds since the epoch; 0 is never.
         consumer: who has it; None when it was fetched with basic.get.
 
     ``tag`` is the delivery tag; the channel's ledger sets it.
     """
 
     def __init__(
-        self, queue: Queue, message: Message, position: i64, deliveries: i64, consumer: Consumer | None
+        self,
+        queue: Queue,
+        message: Message,
+        position: i64,
+        deliveries: i64,
+        deadline: i64,
+        consumer: Consumer | None,
     ) -> None:
         self.queue = queue
         self.message = message
         self.position: i64 = position
         self.deliveries: i64 = deliveries
+        self.deadline: i64 = deadline
         self.consumer = consumer
         self.tag: i64 = 0
 

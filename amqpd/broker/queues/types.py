@@ -7,5 +7,9 @@ from typing import Final
 
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.classic import ClassicQueue
+from amqpd.broker.queues.quorum import QuorumQueue
 
-QUEUE_TYPES: Final[Mapping[str, type[Queue]]] = {ClassicQueue.kind: ClassicQueue}
+QUEUE_TYPES: Final[Mapping[str, type[Queue]]] = {
+    ClassicQueue.kind: ClassicQueue,
+    QuorumQueue.kind: QuorumQueue,
+}

@@ -49,6 +49,8 @@ def new_consumer(channel: Channel, name: str, tag: str, method: commands.Basic.C
     """The consumer that basic.consume asks for, its queue and arguments checked."""
     channel.session.check_queue(Access.READ, name)
     queue = channel.vhost.unlocked_queue(name, channel.session)
+    if channel.prefetch_limit and not queue.supports_global_prefetch:
+        raise NotImplementedByServer(f"{queue} does not support global qos")
     arguments = arguments_of(method)
     check_consumer_arguments(name, channel.vhost.name, queue.kind, arguments)
     priority = consumer_priority(arguments)
@@ -81,6 +83,8 @@ def get(channel: Channel, method: commands.Basic.Get) -> None:
     else:
         tag = channel.ledger.add(delivery)
     message = delivery.message
+    if delivery.deliveries:
+        message = queue.presented(message, int(delivery.deliveries))
     reply = make(
         commands.Basic.GetOk,
         delivery_tag=int(tag),

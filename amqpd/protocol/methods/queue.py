@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pamqp import commands
 
 from amqpd.auth.permissions import Access
@@ -16,6 +18,9 @@ from amqpd.protocol.methods.exchange import clean, refuse_default
 from amqpd.wire.methods import arguments_of, make
 from amqpd.wire.table import Table
 
+# Types whose queues are meant to outlive whoever would know a name that the server made up.
+NAMED_TYPES: Final = frozenset({"quorum", "stream"})
+
 
 def declare(channel: Channel, method: commands.Queue.Declare) -> None:
     """Create a queue, or see that it is there; the channel remembers it as its last one."""
@@ -27,6 +32,7 @@ def declare(channel: Channel, method: commands.Queue.Declare) -> None:
         queue = channel.vhost.unlocked_queue(name, channel.session)
     else:
         queue = declare_active(channel, name, method)
+    queue.declared()
     channel.last_queue = queue.name
     if not method.nowait:
         declare_ok(channel, queue.name, queue.message_count, len(queue.consumers))
@@ -40,6 +46,9 @@ def declare_active(channel: Channel, name: str, method: commands.Queue.Declare) 
     arguments = with_effective_type(arguments_of(method))
     if name.startswith(RESERVED_PREFIX):
         raise AccessRefused(f"queue name '{name}' contains reserved prefix 'amq.*'")
+    kind = arguments.text("x-queue-type")
+    if not name and kind in NAMED_TYPES:
+        raise PreconditionFailed(f"Cannot declare a server-named queue for type rabbit_{kind}_queue")
     name = name or channel.context.unique_name("amq.gen")
     session.check_queue(Access.CONFIGURE, name)
     spec = QueueSpec(durable, owner, method.auto_delete, arguments)

@@ -1,0 +1,81 @@
+"""The quorum queue on one node: RabbitMQ's rules for it, so that code written for a cluster behaves the same.
+
+Everything is kept, whatever its delivery mode; deliveries are counted and limited, so that a poison message ends in the
+dead-letter exchange; returned messages are served first, in the order of their return.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, final
+
+from amqpd.broker.deaths import DELIVERY_LIMIT
+from amqpd.broker.message import Message
+from amqpd.broker.queues.base import QueueHost, QueueSpec
+from amqpd.broker.queues.delivery import Delivery
+from amqpd.broker.queues.quorum_lanes import QuorumLanes
+from amqpd.broker.queues.work import WorkQueue
+from amqpd.broker.settings import QueueSettings
+from amqpd.errors import ResourceLocked
+from amqpd.wire.table import EMPTY_TABLE, Field
+
+DELIVERY_COUNT: Final = "x-delivery-count"
+
+
+@final
+class QuorumQueue(WorkQueue):
+    """A queue that counts deliveries."""
+
+    kind: ClassVar[str] = "quorum"
+    renewed_by_declare: ClassVar[bool] = False
+    single_active_by_priority: ClassVar[bool] = True
+    supports_global_prefetch: ClassVar[bool] = False
+    supports_conditional_delete: ClassVar[bool] = False
+    honours_exclusive_consumers: ClassVar[bool] = False
+
+    def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
+        super().__init__(name, host, spec, settings, QuorumLanes())
+        self._refusing = False  # the limit was passed, and there is not room enough again yet
+        self.apply(settings)
+
+    def publish(self, message: Message) -> bool:
+        if self._limit.rejects and self._refuses():
+            return False
+        self.add(message)
+        if self._limit.any:
+            self.deliver_ready()
+            self.drop_excess()
+            self._refusing = self._limit.rejects and self._limit.exceeded(self._ready)
+        self.defer_pump()
+        return True
+
+    def get(self) -> Delivery | None:
+        if self.settings.single_active_consumer:
+            raise ResourceLocked(
+                f"cannot obtain access to locked {self}. "
+                "basic.get operations are not supported by quorum queues with single active consumer"
+            )
+        return super().get()
+
+    def requeue(self, delivery: Delivery) -> None:
+        if self.deleted:
+            return
+        deliveries = delivery.deliveries + 1
+        limit = self.settings.delivery_limit
+        if limit is not None and 0 <= limit < deliveries:
+            self.die(delivery.message, DELIVERY_LIMIT)
+        else:
+            self._ready.put_back(delivery.message, delivery.position, deliveries, delivery.deadline)
+            if delivery.deadline:
+                self._timed = True
+        self.defer_pump()
+
+    def presented(self, message: Message, deliveries: int) -> Message:
+        headers = message.properties.headers or EMPTY_TABLE
+        counted = headers.replaced({DELIVERY_COUNT: Field.long(deliveries)})
+        return message.with_properties(message.properties.replaced(headers=counted))
+
+    def _refuses(self) -> bool:
+        """Publishes are refused once the limit was passed, until there are at most four fifths of it."""
+        if self._refusing and self._limit.eased(self._ready):
+            self._refusing = False
+        return self._refusing

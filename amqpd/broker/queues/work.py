@@ -1,0 +1,111 @@
+"""A work queue: what classic and quorum queues have in common. An acknowledged message is gone.
+
+Each delivered message is with exactly one consumer until it is settled. Expired messages leave at the head only; what
+is beyond a limit leaves there too.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from amqpd.broker.deaths import EXPIRED, MAXLEN, REJECTED
+from amqpd.broker.expiration import deadline_of
+from amqpd.broker.message import Message
+from amqpd.broker.queues.base import Queue, QueueHost, QueueSpec
+from amqpd.broker.queues.delivery import Delivery
+from amqpd.broker.queues.overflow import Limit
+from amqpd.broker.queues.ready import Ready
+from amqpd.broker.settings import QueueSettings
+
+
+class WorkQueue(Queue):
+    """A queue of ready messages.
+
+    Args:
+        ready: the type's order of them, empty.
+    """
+
+    def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings, ready: Ready) -> None:
+        super().__init__(name, host, spec, settings)
+        self._ready = ready
+        self._limit = Limit(settings)
+        self._timed = False  # some message has a deadline
+
+    def apply(self, settings: QueueSettings) -> None:
+        super().apply(settings)
+        self._limit = Limit(settings)
+
+    @property
+    def message_count(self) -> int:
+        return int(self._ready.count)
+
+    def get(self) -> Delivery | None:
+        self.used()
+        if self._timed:
+            self.drop_expired()
+        ready = self._ready
+        message = ready.take()
+        if message is None:
+            return None
+        if self._timed:
+            self.defer_pump()  # another head, another deadline
+        return Delivery(self, message, ready.position, ready.deliveries, ready.deadline, None)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        pass  # it left the queue when it was delivered
+
+    def reject(self, delivery: Delivery) -> None:
+        if not self.deleted:
+            self.die(delivery.message, REJECTED)
+
+    def purge(self) -> int:
+        return self._ready.clear()
+
+    def pump(self) -> None:
+        if self._timed:
+            self.drop_expired()
+        self.deliver_ready()
+        if self._limit.any:
+            self.drop_excess()
+        self.check_congestion()
+        if self._timed:
+            self._timed = self._ready.count > 0
+            self.wait_for_head(int(self._ready.head_deadline()))
+
+    def add(self, message: Message) -> None:
+        """Append a message with the deadline that it has from now on."""
+        deadline = deadline_of(message.properties, self.settings.message_ttl, self.context.now())
+        if deadline:
+            self._timed = True
+        self._ready.append(message, deadline)
+
+    def deliver_ready(self) -> None:
+        """Hand messages to consumers while they can take some."""
+        # HOT: the delivery loop
+        ready = self._ready
+        consumers = self.consumers
+        while ready.count > 0:
+            consumer = consumers.take()
+            if consumer is None:
+                break
+            message = ready.take()
+            assert message is not None  # count said so
+            consumer.deliver(message, ready.position, ready.deliveries, ready.deadline)
+
+    def drop_expired(self) -> None:
+        """Let expired messages die, as far as they stand at the head."""
+        now = self.context.now()
+        ready = self._ready
+        deadline: i64 = ready.head_deadline()
+        while 0 < deadline <= now:
+            message = ready.take()
+            assert message is not None  # it had a deadline
+            self.die(message, EXPIRED)
+            deadline = ready.head_deadline()
+
+    def drop_excess(self) -> None:
+        """Let messages at the head die while there are more than the limit allows, if that is what is to be done."""
+        while self._limit.drops and self._limit.exceeded(self._ready):
+            message = self._ready.take()
+            assert message is not None  # there were too many
+            self.die(message, MAXLEN)
