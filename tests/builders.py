@@ -17,6 +17,7 @@ from pamqp import base, commands
 from amqpd.auth.users import UserStore, with_guest
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
+from amqpd.broker.message import Message, make_message
 from amqpd.broker.vhost import VHost
 from amqpd.clock import ManualClock, Timers
 from amqpd.errors import AMQPError
@@ -270,6 +271,13 @@ class Client:
         """Reply code and text of the connection.close that came."""
         close = self.receive_one(0, commands.Connection.Close)
         return close.reply_code or 0, close.reply_text
+
+
+def message(
+    properties: Properties = EMPTY_PROPERTIES, body: bytes = b"", exchange: str = "x", key: str = "k"
+) -> Message:
+    """A message as exchanges and queues get it."""
+    return make_message(exchange, key, properties, body)
 
 
 def publish_bytes(

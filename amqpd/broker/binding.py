@@ -27,6 +27,12 @@ class Destination:
     kind_word: ClassVar[str]
     """What reply texts and the management API call it: "queue" or "exchange"."""
 
+    kind: ClassVar[str] = ""
+    """Its type as declared: "classic", "quorum", ..., "direct", "fanout", ..."""
+
+    local: ClassVar[bool] = False
+    """A queue of a type that keeps its messages on one node only, and that is this one."""
+
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -2,7 +2,9 @@
 
 A publisher can put 4,000 messages into one read while a consumer with prefetch 500 gets one turn; unchecked the queue
 grows and latency goes to seconds. So when a queue with live consumers outgrows a threshold, its publishers are not read
-from until it has drained, for a bounded time: a consumer that is simply slow must not stop them.
+from until it has drained, for a bounded time: a consumer that is simply slow must not stop them. When that time is over,
+publishers go on, but each rests after a read for some times as long as the broker needed for it: whatever the consumers
+can take, the broker has the time to give them.
 """
 
 from __future__ import annotations
@@ -29,6 +31,10 @@ class Publisher:
 
     def release(self) -> None:
         """Read again."""
+        raise NotImplementedError
+
+    def rest(self) -> None:
+        """Leave the broker most of its time for others, until the end of the current read decides anew."""
         raise NotImplementedError
 
     def unblock(self) -> None:
@@ -61,10 +67,13 @@ class Congestion:
                 self._calm()
         elif ready > HOLD_ABOVE and not self._exempt:
             self._crowded = True
-        return self._crowded
+        return self._crowded or self._exempt
 
     def hold(self, publisher: Publisher) -> None:
-        """Hold a publisher back until the queue has drained or HOLD_SECONDS are over."""
+        """Hold a publisher back until the queue has drained or HOLD_SECONDS are over; after that let it rest."""
+        if self._exempt:
+            publisher.rest()
+            return
         if not self._crowded or publisher in self._held or not publisher.hold():
             return
         self._held[publisher] = None

@@ -85,7 +85,10 @@ class _Text(_Value):
     """Any string that can be written in UTF-8."""
 
     def accepts(self, value: object) -> bool:
-        return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+        try:
+            return isinstance(value, str) and value.encode() is not None
+        except UnicodeEncodeError:
+            return False
 
 
 @final

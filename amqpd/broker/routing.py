@@ -11,11 +11,13 @@ from typing import Final, final
 
 from amqpd.broker.binding import Destination
 from amqpd.broker.exchanges.base import Exchange
+from amqpd.broker.message import Message
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import Field, Table
 
-SENDER_SELECTED: Final = ("CC", "BCC")
+BLIND: Final = "BCC"
+SENDER_SELECTED: Final = ("CC", BLIND)
 
 
 @final
@@ -33,7 +35,7 @@ class Routed:
 
 
 # HOT: once a publish whose route is not cached
-def route(start: Exchange, keys: Sequence[str], properties: Properties, exchanges: Mapping[str, Exchange]) -> Routed:
+def route(start: Exchange, keys: Sequence[str], message: Message, exchanges: Mapping[str, Exchange]) -> Routed:
     """Follow a message from exchange to exchange until only queues are left.
 
     Each exchange is visited once, so cycles end. An exchange that yields nothing passes the message on to its alternate
@@ -42,7 +44,7 @@ def route(start: Exchange, keys: Sequence[str], properties: Properties, exchange
     Args:
         start: the exchange that was published to.
         keys: the routing keys, see keys_of.
-        properties: of the message.
+        message: what is on its way.
         exchanges: all exchanges of the virtual host by name, the default exchange included; for alternate exchanges.
     """
     queues: dict[Destination, None] = {}
@@ -52,7 +54,7 @@ def route(start: Exchange, keys: Sequence[str], properties: Properties, exchange
     while pending:
         exchange = pending.pop()
         cacheable = cacheable and exchange.by_key
-        for destination in _destinations(exchange, keys, properties, exchanges):
+        for destination in _destinations(exchange, keys, message, exchanges):
             if not isinstance(destination, Exchange):
                 queues[destination] = None
             elif destination not in visited:
@@ -77,12 +79,20 @@ def keys_of(routing_key: str, properties: Properties) -> list[str]:
     return list(keys)
 
 
+def without_blind_copies(message: Message) -> Message:
+    """The message as it is stored and delivered: routing keys in BCC are for the broker only (RabbitMQ)."""
+    headers = message.properties.headers
+    if headers is None or BLIND not in headers:
+        return message
+    return message.with_properties(message.properties.replaced(headers=headers.replaced({}, {BLIND})))
+
+
 def _destinations(
-    exchange: Exchange, keys: Sequence[str], properties: Properties, exchanges: Mapping[str, Exchange]
+    exchange: Exchange, keys: Sequence[str], message: Message, exchanges: Mapping[str, Exchange]
 ) -> dict[Destination, None]:
     """What one exchange yields, or else its alternate exchange."""
     found: dict[Destination, None] = {}
-    exchange.match(keys, properties, found)
+    exchange.match(keys, message, found)
     if not found and exchange.alternate is not None:
         alternate = exchanges.get(exchange.alternate)
         if alternate is not None:

@@ -6,6 +6,7 @@ how a message finds its way is routing's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, final
 
 from mypy_extensions import i64
@@ -22,7 +23,7 @@ from amqpd.broker.binding import Destination
 from amqpd.broker.context import Context
 from amqpd.broker.deadletter import DeadLetter, DeadLetters
 from amqpd.broker.exchanges import EXCHANGE_TYPES
-from amqpd.broker.exchanges.base import Exchange
+from amqpd.broker.exchanges.base import Exchange, ExchangeHost
 from amqpd.broker.exchanges.default import DefaultExchange
 from amqpd.broker.message import Message
 from amqpd.broker.policy import Policies, Policy
@@ -31,10 +32,9 @@ from amqpd.broker.queues.classic import ClassicQueue
 from amqpd.broker.queues.reply import ReplyQueue
 from amqpd.broker.queues.sink import MessageSink
 from amqpd.broker.queues.types import QUEUE_TYPES
-from amqpd.broker.routing import Routed, route
+from amqpd.broker.routing import Routed, route, without_blind_copies
 from amqpd.broker.settings import QueueSettings, effective_alternate, effective_settings
 from amqpd.errors import AccessRefused, NotFound, NotImplementedByServer, PreconditionFailed, ResourceLocked
-from amqpd.wire.properties import Properties
 from amqpd.wire.table import EMPTY_TABLE, Table
 
 RESERVED_PREFIX: Final = "amq."
@@ -64,7 +64,7 @@ class ExchangeSpec:
 
 
 @final
-class VHost(QueueHost):
+class VHost(QueueHost, ExchangeHost):
     """One virtual host.
 
     ``generation`` grows whenever the answer of route() may have changed: whoever remembers an answer compares it.
@@ -124,6 +124,7 @@ class VHost(QueueHost):
         cls = EXCHANGE_TYPES[spec.kind]
         cls.validate(spec.arguments)
         created = cls(name, spec.durable, spec.auto_delete, spec.internal, spec.arguments)
+        created.attach(self)
         self.exchanges[name] = created
         self._set_alternate(created)
         self.generation += 1
@@ -170,6 +171,7 @@ class VHost(QueueHost):
             return []
         for binding in exchange.bindings():
             self._forget_source(exchange, binding.destination)
+        exchange.close()
         return self._unbind_everywhere(exchange)
 
     # Queues.
@@ -357,13 +359,22 @@ class VHost(QueueHost):
         if source.auto_delete and source.binding_count == 0:
             self.delete_exchange(source)
 
-    def route(self, exchange: Exchange, keys: list[str], properties: Properties) -> Routed:
+    def route(self, exchange: Exchange, keys: Sequence[str], message: Message) -> Routed:
         """The queues that a message goes to; see routing.route."""
-        return route(exchange, keys, properties, self.exchanges)
+        return route(exchange, keys, message, self.exchanges)
 
-    def sinks_of(self, exchange: Exchange, keys: list[str], message: Message) -> list[MessageSink]:
+    def sinks_of(self, exchange: Exchange, keys: Sequence[str], message: Message) -> list[MessageSink]:
         """The same, for a message that no client is publishing."""
-        return as_sinks(self.route(exchange, keys, message.properties).queues)
+        return as_sinks(self.route(exchange, keys, message).queues)
+
+    def forward(self, destination: Destination, keys: Sequence[str], message: Message) -> None:
+        if isinstance(destination, Exchange):
+            sinks = self.sinks_of(destination, keys, message)
+        else:
+            sinks = as_sinks([destination])
+        delivered = without_blind_copies(message)
+        for sink in sinks:
+            sink.publish(delivered)
 
     def _unbind_everywhere(self, destination: Destination) -> list[Exchange]:
         self.generation += 1

@@ -11,15 +11,19 @@ import socket
 from typing import Final, cast
 
 from amqpd.protocol.connection import Address, Connection, Services
-from amqpd.protocol.throttle import STALLED
+from amqpd.protocol.throttle import RESTING, STALLED
 from amqpd.wire.output import Wire
 
 # Octets that wait in the transport before deliveries stop, and below which they go on.
 HIGH_WATER: Final = 1024 * 1024
 LOW_WATER: Final = 256 * 1024
-# A read of so many octets is a turn of its own. The event loop may read a busy socket dozens of times before it looks at
-# another one; waiting for that would let one publisher's messages pile up while their consumers have nothing to do.
+# A read of so many octets is a turn of its own, and the socket's last in this pass of the event loop. Otherwise the loop
+# would read a busy socket dozens of times before it looks at another one, and one publisher's messages would pile up
+# while their consumers have nothing to do.
 LARGE_READ: Final = 64 * 1024
+# Publishers to queues that their consumers cannot keep short, all together, get one part of the broker's time, everybody
+# else so many.
+REST_FACTOR: Final = 3.0
 # With so many, requests are not read any more either: their answers are not being read.
 ANSWERS_UNREAD: Final = 16 * 1024 * 1024
 
@@ -53,18 +57,33 @@ class SocketWire(Wire):
             self._transport.resume_reading()
 
 
+class Rests:
+    """How long publishers rest that were asked to: they queue up, so that together they do not take all the time."""
+
+    def __init__(self) -> None:
+        self._over = 0.0  # the monotonic second at which the last rest ends
+
+    def take(self, begun: float, ended: float) -> float:
+        """Seconds to rest after a read whose processing began and ended at these monotonic seconds."""
+        self._over = max(self._over, ended) + REST_FACTOR * (ended - begun)
+        return self._over - ended
+
+
 class AMQPSocket(asyncio.Protocol):
     """One accepted socket.
 
     Args:
         services: for the connection.
+        rests: the listeners' one.
         open_sockets: the listeners' set of live sockets; this one is in it while it is connected.
     """
 
-    def __init__(self, services: Services, open_sockets: set[AMQPSocket]) -> None:
+    def __init__(self, services: Services, rests: Rests, open_sockets: set[AMQPSocket]) -> None:
         self._services = services
+        self._rests = rests
         self._open_sockets = open_sockets
-        self._turn = services.broker.context.turn
+        self._context = services.broker.context
+        self._loop = asyncio.get_running_loop()
         self._wire: SocketWire | None = None
         self.connection: Connection | None = None
 
@@ -79,11 +98,31 @@ class AMQPSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         assert self.connection is not None and self._wire is not None  # connection_made came first
-        self.connection.receive(data)
-        if len(data) >= LARGE_READ:
-            self._turn.finish()
+        if len(data) < LARGE_READ:
+            self.connection.receive(data)
+        else:
+            self._receive_much(self.connection, data)
         if self.connection.output.stalled and self._wire.unsent() > ANSWERS_UNREAD:
             self.connection.throttle.add(STALLED)
+
+    def _receive_much(self, connection: Connection, data: bytes) -> None:
+        """A large read is a turn of its own, and then it is the others' turn."""
+        clock = self._context.clock
+        begun = clock.monotonic()
+        connection.receive(data)
+        self._context.turn.finish()
+        throttle = connection.throttle
+        throttle.add(RESTING)
+        if throttle.tired:
+            throttle.tired = False
+            rest = self._rests.take(begun, clock.monotonic())
+            self._context.timers.call_later(rest, self._rested)
+        else:
+            self._loop.call_soon(self._rested)
+
+    def _rested(self) -> None:
+        if self.connection is not None:
+            self.connection.throttle.remove(RESTING)
 
     def pause_writing(self) -> None:
         assert self.connection is not None

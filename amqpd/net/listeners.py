@@ -7,7 +7,7 @@ import errno
 import socket
 from typing import Final
 
-from amqpd.net.amqp import AMQPSocket
+from amqpd.net.amqp import AMQPSocket, Rests
 from amqpd.protocol.connection import Services
 
 BACKLOG: Final = 1024
@@ -28,6 +28,7 @@ class Listeners:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._rests = Rests()
         self._servers: list[asyncio.Server] = []
         self.open_sockets: set[AMQPSocket] = set()
 
@@ -44,7 +45,7 @@ class Listeners:
             server.close()
 
     def _make_socket(self) -> AMQPSocket:
-        return AMQPSocket(self._services, self.open_sockets)
+        return AMQPSocket(self._services, self._rests, self.open_sockets)
 
 
 def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:

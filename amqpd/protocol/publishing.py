@@ -1,8 +1,9 @@
 """basic.publish: from a publisher's bytes to the queues (AMQP 0-9-1 section 1.8.3.7).
 
 The checks stand in RabbitMQ 4.0's order: immediate, body size, write permission, exchange, properties, reply-to,
-expiration, CC and BCC, user_id. What depends on exchange and routing key only is remembered while they stay the same and
-the virtual host does not change; so are the properties, whose octets are mostly the same too.
+expiration, CC and BCC, user_id; only what passed them all is routed. What depends on exchange and routing key only is
+remembered while they stay the same and the virtual host does not change; so are the properties, whose octets are mostly
+the same too.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import Message
 from amqpd.broker.queues.reply import REPLY_TO
 from amqpd.broker.queues.sink import MessageSink
-from amqpd.broker.routing import keys_of
+from amqpd.broker.routing import keys_of, without_blind_copies
 from amqpd.broker.vhost import as_sinks
 from amqpd.errors import AccessRefused, NotImplementedByServer, PreconditionFailed
 from amqpd.protocol.session import IMPERSONATOR
 from amqpd.protocol.transaction import HeldPublish
-from amqpd.wire.properties import EMPTY_PROPERTIES, EXPIRATION, HEADERS, REPLY_TO as REPLY_TO_FLAG, USER_ID, Properties
+from amqpd.wire.properties import EMPTY_PROPERTIES, EXPIRATION, HEADERS, USER_ID, Properties
+from amqpd.wire.properties import REPLY_TO as REPLY_TO_FLAG
 
 if TYPE_CHECKING:
     from amqpd.protocol.channel import Channel
@@ -44,7 +46,7 @@ class Publishing:
         self._generation: i64 = -1
         self._exchange: Exchange | None = None
         self._sinks: list[MessageSink] = []
-        self._cacheable = False
+        self._routed = False  # the sinks are where any message goes that has this route and no other keys
         self._properties = EMPTY_PROPERTIES
 
     def publish(
@@ -82,7 +84,7 @@ class Publishing:
         if properties.altered:  # flag bits that mean nothing here would confuse consumers
             message = message.with_properties(properties)
         sinks = self._sinks
-        if properties.flags & CHECKED or not self._cacheable:
+        if properties.flags & CHECKED or not self._routed:
             message = self._checked(message)
             sinks = self._route_of(message)
             if properties.flags & HEADERS:
@@ -110,7 +112,7 @@ class Publishing:
         return accepted
 
     def _enter(self, route: bytes) -> None:
-        """Check and remember another exchange and routing key."""
+        """Check and remember another exchange and routing key; where they lead is found out for the checked message."""
         channel = self._channel
         self._route = b""
         split = 1 + route[0]
@@ -120,10 +122,7 @@ class Publishing:
         if exchange.internal:
             raise AccessRefused(f"cannot publish to internal {channel.vhost.exchange_text(name)}")
         self._exchange = exchange
-        key = route[split + 1 :].decode("utf-8", "surrogateescape")
-        routed = channel.vhost.route(exchange, [key], EMPTY_PROPERTIES)
-        self._sinks = as_sinks(routed.queues)
-        self._cacheable = routed.cacheable
+        self._routed = False
         self._route = route
         self._generation = channel.vhost.generation
 
@@ -145,21 +144,18 @@ class Publishing:
         return message
 
     def _route_of(self, message: Message) -> list[MessageSink]:
-        """The route of a message for which exchange and routing key do not tell all."""
-        properties = message.properties
-        keys = keys_of(message.routing_key, properties)
-        if self._cacheable and len(keys) == 1:
+        """The route of a message for which nothing is remembered, or which may have other keys than its own."""
+        keys = keys_of(message.routing_key, message.properties)
+        alone = len(keys) == 1
+        if self._routed and alone:
             return self._sinks
         assert self._exchange is not None  # _enter came first
-        return as_sinks(self._channel.vhost.route(self._exchange, keys, properties).queues)
-
-
-def without_blind_copies(message: Message) -> Message:
-    """The message as it is stored and delivered: routing keys in BCC are for the broker only (RabbitMQ)."""
-    headers = message.properties.headers
-    if headers is None or "BCC" not in headers:
-        return message
-    return message.with_properties(message.properties.replaced(headers=headers.replaced({}, {"BCC"})))
+        routed = self._channel.vhost.route(self._exchange, keys, message)
+        sinks = as_sinks(routed.queues)
+        if routed.cacheable and alone:
+            self._sinks = sinks
+            self._routed = True
+        return sinks
 
 
 def too_large(size: i64, limit: i64) -> PreconditionFailed:

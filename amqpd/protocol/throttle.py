@@ -14,6 +14,7 @@ from amqpd.wire.output import Wire
 HELD: Final = 1  # a crowded queue holds its publishers
 BLOCKED: Final = 2  # a resource alarm is set, and the connection published
 STALLED: Final = 4  # the peer asks for answers and does not read them
+RESTING: Final = 8  # others are to have their turn
 
 
 @final
@@ -37,6 +38,7 @@ class Throttle(Publisher):
         self._reasons: i64 = 0
         self._holds = 0
         self.on_unblock: Callable[[], None] | None = None
+        self.tired = False  # a crowded queue asked for a rest since the last read
 
     @property
     def blocked(self) -> bool:
@@ -54,6 +56,9 @@ class Throttle(Publisher):
         self._holds -= 1
         if self._holds == 0:
             self.remove(HELD)
+
+    def rest(self) -> None:
+        self.tired = True
 
     def block(self) -> None:
         """Stop at once, in the middle of what was read."""

@@ -8,10 +8,11 @@ from amqpd.broker.binding import Destination
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.exchanges.default import DefaultExchange
-from amqpd.broker.routing import Routed, keys_of, route
+from amqpd.broker.routing import Routed, keys_of, route, without_blind_copies
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
+from tests.builders import World, message
 
 
 class Topology:
@@ -22,8 +23,11 @@ class Topology:
         self.exchanges: dict[str, Exchange] = {"": DefaultExchange(self.queues)}
 
     def exchange(self, name: str, kind: str = "fanout", alternate: str | None = None) -> None:
-        arguments = EMPTY_TABLE if alternate is None else Table.of({"alternate-exchange": alternate})
-        self.exchanges[name] = EXCHANGE_TYPES[kind](name, False, False, False, arguments)
+        arguments = {"x-delayed-type": "direct"} if kind == "x-delayed-message" else {}
+        if alternate is not None:
+            arguments["alternate-exchange"] = alternate
+        self.exchanges[name] = EXCHANGE_TYPES[kind](name, False, False, False, Table.of(arguments))
+        self.exchanges[name].attach(World().vhost)
 
     def queue(self, name: str) -> Destination:
         return self.queues.setdefault(name, Destination(name))
@@ -33,7 +37,7 @@ class Topology:
         self.exchanges[source].bind(end, key, EMPTY_TABLE)
 
     def route(self, start: str, *keys: str) -> Routed:
-        return route(self.exchanges[start], keys or ("k",), EMPTY_PROPERTIES, self.exchanges)
+        return route(self.exchanges[start], keys or ("k",), message(), self.exchanges)
 
     def reached(self, start: str, *keys: str) -> list[str]:
         return sorted(queue.name for queue in self.route(start, *keys).queues)
@@ -153,6 +157,13 @@ def test_an_alternate_set_by_a_policy_counts(topology: Topology) -> None:
     assert topology.reached("x") == ["q"]
 
 
+@pytest.mark.parametrize("kind", sorted(EXCHANGE_TYPES))
+def test_an_answer_is_cacheable_if_the_type_goes_by_keys(topology: Topology, kind: str) -> None:
+    topology.exchange(kind, kind)
+    by_key = kind in ("direct", "fanout", "topic", "x-modulus-hash")
+    assert topology.route(kind).cacheable is EXCHANGE_TYPES[kind].by_key is by_key
+
+
 def test_an_answer_is_cacheable_unless_an_exchange_looked_beyond_the_keys(topology: Topology) -> None:
     for kind in ("direct", "fanout", "topic", "headers"):
         topology.exchange(kind, kind)
@@ -207,3 +218,16 @@ def test_cc_that_is_no_array_is_refused(name: str, value: object, type_name: str
 def test_cc_is_told_of_before_bcc() -> None:
     with pytest.raises(PreconditionFailed, match='"CC"'):
         keys_of("k", headers(BCC="b", CC="c"))
+
+
+def test_blind_copies_are_taken_out_and_all_else_stays() -> None:
+    published = message(headers(BCC=["b"], CC=["a"], n=1), b"body", key="k")
+    delivered = without_blind_copies(published)
+    assert delivered.properties == headers(CC=["a"], n=1)
+    assert (delivered.body, delivered.exchange, delivered.routing_key) == (b"body", "x", "k")
+
+
+@pytest.mark.parametrize("properties", [EMPTY_PROPERTIES, headers(), headers(CC=["a"], bcc=["b"])])
+def test_a_message_without_blind_copies_stays_as_it_is(properties: Properties) -> None:
+    published = message(properties)
+    assert without_blind_copies(published) is published

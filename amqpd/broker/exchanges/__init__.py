@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from amqpd.broker.exchanges.base import Exchange
-from amqpd.broker.exchanges.direct import DirectExchange
-from amqpd.broker.exchanges.fanout import FanoutExchange
-from amqpd.broker.exchanges.headers import HeadersExchange
-from amqpd.broker.exchanges.topic import TopicExchange
+from amqpd.broker.exchanges.delayed import DelayedExchange
+from amqpd.broker.exchanges.immediate import IMMEDIATE_TYPES
 
-EXCHANGE_TYPES: Final[Mapping[str, type[Exchange]]] = {
-    "direct": DirectExchange,
-    "fanout": FanoutExchange,
-    "headers": HeadersExchange,
-    "topic": TopicExchange,
-}
+EXCHANGE_TYPES: Final[Mapping[str, type[Exchange]]] = {**IMMEDIATE_TYPES, "x-delayed-message": DelayedExchange}
 """The classes of exchange by the type that exchange.declare asks for."""

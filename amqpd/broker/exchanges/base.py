@@ -1,7 +1,8 @@
 """What every exchange has: its declared facts, its bindings, and the question "where does this message go?".
 
 Rule: what is the same for every type lives here, how a type matches lives in the type's own file. Nothing here follows
-a message further than one exchange; that is broker/routing.
+a message further than one exchange; that is broker/routing. What a type needs beyond its bindings it asks of an
+ExchangeHost.
 """
 
 from __future__ import annotations
@@ -10,9 +11,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from mypy_extensions import trait
+
 from amqpd.broker.binding import Binding, Destination
-from amqpd.wire.properties import Properties
+from amqpd.broker.context import Context
+from amqpd.broker.message import Message
 from amqpd.wire.table import Table
+
+
+@trait
+class ExchangeHost:
+    """Where exchanges live: the virtual host, as far as those types know it that ask for more than a match."""
+
+    context: Context
+
+    def forward(self, destination: Destination, keys: Sequence[str], message: Message) -> None:
+        """Hand a message on that an exchange has kept.
+
+        Args:
+            destination: a queue gets it, an exchange routes it as if it had just been published there.
+            keys: its routing keys; those from BCC are no longer to be seen in what is delivered.
+            message: as match got it.
+        """
+        raise NotImplementedError
 
 
 class Exchange(Destination, ABC):
@@ -29,9 +50,6 @@ class Exchange(Destination, ABC):
     """
 
     kind_word: ClassVar[str] = "exchange"
-
-    kind: ClassVar[str]
-    """The type's name in exchange.declare."""
 
     by_key: ClassVar[bool] = True
     """True when the result depends on the routing keys alone, so that it may be kept until the bindings change; False
@@ -66,14 +84,22 @@ class Exchange(Destination, ABC):
         """
 
     @abstractmethod
-    def match(self, keys: Sequence[str], properties: Properties, found: dict[Destination, None]) -> None:
+    def match(self, keys: Sequence[str], message: Message, found: dict[Destination, None]) -> None:
         """Add the destinations of a message to found, an ordered set; what is in it already stays where it is.
 
+        A type that is not by_key is asked once for every message that reaches the exchange.
+
         Args:
-            keys: the routing keys of the message, at least one (see routing.keys_of).
-            properties: of the message.
+            keys: the routing keys of the message, its own first (see routing.keys_of).
+            message: as it was published, BCC included.
             found: where to add.
         """
+
+    def attach(self, host: ExchangeHost) -> None:
+        """The exchange has come into a virtual host; called once, before anything else."""
+
+    def close(self) -> None:
+        """The exchange was deleted: let go of what it keeps beside its bindings."""
 
     @property
     def binding_count(self) -> int:
@@ -141,3 +167,12 @@ class Exchange(Destination, ABC):
 
     def _removed(self, binding: Binding) -> None:
         """A binding has gone: for the type's own index."""
+
+
+class HostedExchange(Exchange):
+    """An exchange of a type that needs its surroundings: randomness, timers, a way to hand on what it kept."""
+
+    host: ExchangeHost
+
+    def attach(self, host: ExchangeHost) -> None:
+        self.host = host

@@ -7,8 +7,8 @@ from typing import ClassVar, final
 
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.exchanges.base import Exchange
+from amqpd.broker.message import Message
 from amqpd.errors import AccessRefused
-from amqpd.wire.properties import Properties
 from amqpd.wire.table import EMPTY_TABLE, Table
 
 
@@ -30,7 +30,7 @@ class DefaultExchange(Exchange):
         raise AccessRefused("operation not permitted on the default exchange")
 
     # HOT: once a publish whose route is not cached
-    def match(self, keys: Sequence[str], properties: Properties, found: dict[Destination, None]) -> None:
+    def match(self, keys: Sequence[str], message: Message, found: dict[Destination, None]) -> None:
         for key in keys:
             queue = self._queues.get(key)
             if queue is not None:

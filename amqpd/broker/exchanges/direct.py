@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.exchanges.base import Exchange
-from amqpd.wire.properties import Properties
+from amqpd.broker.message import Message
 from amqpd.wire.table import Table
 
 
@@ -22,7 +22,7 @@ class DirectExchange(Exchange):
         self._by_key: dict[str, dict[Binding, None]] = {}
 
     # HOT: once a publish whose route is not cached
-    def match(self, keys: Sequence[str], properties: Properties, found: dict[Destination, None]) -> None:
+    def match(self, keys: Sequence[str], message: Message, found: dict[Destination, None]) -> None:
         for key in keys:
             bound = self._by_key.get(key)
             if bound is not None:

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 from amqpd.broker.binding import Destination
 from amqpd.broker.exchanges.base import Exchange
-from amqpd.wire.properties import Properties
+from amqpd.broker.message import Message
 
 
 @final
@@ -17,6 +17,6 @@ class FanoutExchange(Exchange):
     kind: ClassVar[str] = "fanout"
 
     # HOT: once a publish whose route is not cached
-    def match(self, keys: Sequence[str], properties: Properties, found: dict[Destination, None]) -> None:
+    def match(self, keys: Sequence[str], message: Message, found: dict[Destination, None]) -> None:
         for destination in self._by_destination:
             found[destination] = None

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import ClassVar, Final, TypeAlias, final
 
 from amqpd.broker.binding import Binding, Destination
-from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.erlang import term
+from amqpd.broker.exchanges.base import Exchange
+from amqpd.broker.message import Message
 from amqpd.errors import PreconditionFailed
-from amqpd.wire.properties import Properties
 from amqpd.wire.table import Field, Table
 
 X_MATCH: Final = "x-match"
@@ -73,10 +73,10 @@ class HeadersExchange(Exchange):
             raise PreconditionFailed(f"{wrong}; expected all, any, all-with-x, or any-with-x")
 
     # HOT: once a publish, which cannot be cached
-    def match(self, keys: Sequence[str], properties: Properties, found: dict[Destination, None]) -> None:
+    def match(self, keys: Sequence[str], message: Message, found: dict[Destination, None]) -> None:
         for binding in self._unconditional:
             found[binding.destination] = None
-        headers = properties.headers
+        headers = message.properties.headers
         if headers is None or not self._waiting:
             return
         satisfied = _satisfied(headers)

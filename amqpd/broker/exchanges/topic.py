@@ -12,7 +12,7 @@ from typing import ClassVar, Final, final
 
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.exchanges.base import Exchange
-from amqpd.wire.properties import Properties
+from amqpd.broker.message import Message
 from amqpd.wire.table import Table
 
 ONE_WORD: Final = "*"
@@ -82,7 +82,7 @@ class TopicExchange(Exchange):
         self._root = Node(None, "")
 
     # HOT: once a publish whose route is not cached
-    def match(self, keys: Sequence[str], properties: Properties, found: dict[Destination, None]) -> None:
+    def match(self, keys: Sequence[str], message: Message, found: dict[Destination, None]) -> None:
         for key in keys:
             for node in _walk(self._root, _words(key)):
                 for binding in node.bindings:

@@ -20,6 +20,7 @@ class ClassicQueue(WorkQueue):
     """Most queues have no TTL and no limit: for them a publish is one append, and the rest happens once a turn."""
 
     kind: ClassVar[str] = "classic"
+    local: ClassVar[bool] = True
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
         highest = settings.max_priority

@@ -7,8 +7,8 @@ import pytest
 from amqpd.broker.binding import Destination
 from amqpd.broker.exchanges.default import DefaultExchange
 from amqpd.errors import AccessRefused
-from amqpd.wire.properties import EMPTY_PROPERTIES
 from amqpd.wire.table import EMPTY_TABLE, Table
+from tests.builders import message
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def exchange(queues: dict[str, Destination]) -> DefaultExchange:
 
 def reached(exchange: DefaultExchange, *keys: str) -> list[Destination]:
     found: dict[Destination, None] = {}
-    exchange.match(keys, EMPTY_PROPERTIES, found)
+    exchange.match(keys, message(), found)
     return list(found)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from amqpd.broker.binding import Destination
 from amqpd.broker.exchanges.direct import DirectExchange
-from amqpd.wire.properties import EMPTY_PROPERTIES
 from amqpd.wire.table import EMPTY_TABLE
+from tests.builders import message
 
 
 def routes(keys: list[str]) -> list[str]:
@@ -14,7 +14,7 @@ def routes(keys: list[str]) -> list[str]:
     for name in ("a", "b", "", "a.#", "*"):
         exchange.bind(Destination(name), name, EMPTY_TABLE)
     found: dict[Destination, None] = {}
-    exchange.match(keys, EMPTY_PROPERTIES, found)
+    exchange.match(keys, message(), found)
     return [destination.name for destination in found]
 
 
@@ -44,7 +44,7 @@ def test_one_key_reaches_all_its_queues() -> None:
         exchange.bind(queue, "k", EMPTY_TABLE)
     exchange.unbind(queues[1], "k", EMPTY_TABLE)
     found: dict[Destination, None] = {}
-    exchange.match(["k"], EMPTY_PROPERTIES, found)
+    exchange.match(["k"], message(), found)
     assert list(found) == [queues[0], queues[2]]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from amqpd.broker.binding import Destination
 from amqpd.broker.exchanges.fanout import FanoutExchange
-from amqpd.wire.properties import EMPTY_PROPERTIES
 from amqpd.wire.table import EMPTY_TABLE, Table
+from tests.builders import message
 
 
 def test_all_destinations_get_the_message_whatever_the_keys_say() -> None:
@@ -14,7 +14,7 @@ def test_all_destinations_get_the_message_whatever_the_keys_say() -> None:
     exchange.bind(first, "a", EMPTY_TABLE)
     exchange.bind(second, "b", Table.of({"x-match": "foo"}))
     found: dict[Destination, None] = {}
-    exchange.match(["zzz"], EMPTY_PROPERTIES, found)
+    exchange.match(["zzz"], message(), found)
     assert list(found) == [first, second]
 
 

@@ -13,6 +13,7 @@ from amqpd.broker.exchanges.headers import HeadersExchange
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
+from tests.builders import message
 
 FIVE_SECONDS = Field("T", 5)
 
@@ -75,7 +76,7 @@ def headers_exchange(bindings: dict[str, Table]) -> HeadersExchange:
 def matched(exchange: HeadersExchange, headers: Table | None) -> set[str]:
     properties = EMPTY_PROPERTIES if headers is None else Properties.of(headers=headers)
     found: dict[Destination, None] = {}
-    exchange.match(["k"], properties, found)
+    exchange.match(["k"], message(properties), found)
     return {destination.name for destination in found}
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from amqpd.broker.binding import Destination
 from amqpd.broker.exchanges.topic import TopicExchange
-from amqpd.wire.properties import EMPTY_PROPERTIES
 from amqpd.wire.table import EMPTY_TABLE
+from tests.builders import message
 
 # What RabbitMQ 4.0.5 and 3.10.8 do with these patterns (conformance row C70).
 PATTERNS = (
@@ -46,7 +46,7 @@ def topic_exchange(*patterns: str) -> TopicExchange:
 
 def matched(exchange: TopicExchange, *keys: str) -> set[str]:
     found: dict[Destination, None] = {}
-    exchange.match(keys, EMPTY_PROPERTIES, found)
+    exchange.match(keys, message(), found)
     return {destination.name for destination in found}
 
 
