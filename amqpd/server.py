@@ -30,6 +30,7 @@ from amqpd.net.memory import MemoryWatch, total_memory
 from amqpd.net.observer import LogObserver
 from amqpd.protocol.connection import Services
 from amqpd.protocol.limits import Limits
+from amqpd.protocol.registry import Connections
 from amqpd.turn import Turn
 
 SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"
@@ -56,8 +57,14 @@ class Server:
         self.context.turn.on_fault = self._fault
         self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
         self.users = with_guest(UserStore())
+        self.connections = Connections(self.context)
         services = Services(
-            self.broker, self.users, limits_of(config), LogObserver(logger.getChild("net")), __version__
+            self.broker,
+            self.users,
+            limits_of(config),
+            LogObserver(logger.getChild("net")),
+            __version__,
+            self.connections,
         )
         self.listeners = Listeners(services)
         self.ports: dict[str, int] = {}

@@ -23,6 +23,7 @@ from amqpd.clock import ManualClock, Timers
 from amqpd.errors import AMQPError
 from amqpd.protocol.connection import Address, Connection, Observer, Services
 from amqpd.protocol.limits import Limits
+from amqpd.protocol.registry import Connections
 from amqpd.protocol.session import Session
 from amqpd.turn import Turn
 from amqpd.wire.frames import BODY, HEADER, METHOD, frame
@@ -116,7 +117,7 @@ class World:
         self.broker = Broker(self.context, "amqpd@test")
         self.users: UserStore = with_guest(UserStore())
         self.observer = Recorder()
-        self.services = Services(self.broker, self.users, limits or Limits(), self.observer, "0.0")
+        self.services = Services(self.broker, self.users, limits or Limits(), self.observer, "0.0", Connections(self.context))
 
     @property
     def vhost(self) -> VHost:

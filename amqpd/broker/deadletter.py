@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class DeadLetter:
     """A message that died, and where it is to go."""
 
-    def __init__(self, queue: Queue, message: Message, reason: str, exchange: str, routing_key: str | None) -> None:
+    def __init__(self, queue: Queue, message: Message, reason: str) -> None:
         self.queue_name = queue.name
         self.message = message
         self.reason = reason
-        self.exchange = exchange
-        self.routing_key = routing_key
+        self.exchange = queue.settings.dead_letter_exchange
+        self.routing_key = queue.settings.dead_letter_routing_key
 
 
 @final
@@ -44,26 +44,34 @@ class DeadLetters(Work):
         self._waiting.append(letter)
 
     def run(self) -> None:
+        """Send what is waiting; the turn calls this."""
         letters = self._waiting
         self._waiting = []
         for letter in letters:
-            self._send(letter)
+            self.send(letter)
 
-    def _send(self, letter: DeadLetter) -> None:
+    def send(self, letter: DeadLetter) -> bool:
+        """Publish a dead letter. True when at least one queue has taken it, and none has refused it."""
         vhost = self._vhost
-        exchange = vhost.exchanges.get(letter.exchange)
+        exchange = None if letter.exchange is None else vhost.exchanges.get(letter.exchange)
         if exchange is None:
-            return
+            return False
         message, history = dead_letter(
             letter.message,
             letter.message.deaths,
             letter.queue_name,
             letter.reason,
-            letter.exchange,
+            exchange.name,
             letter.routing_key,
             int(vhost.context.clock.time()),
         )
         message.deaths = history
+        taken = refused = 0
         for sink in vhost.sinks_of(exchange, list(history.routing_keys), message):
-            if not history.would_cycle(sink.name):
-                sink.publish(message)
+            if history.would_cycle(sink.name):
+                continue
+            if sink.publish(message):
+                taken += 1
+            else:
+                refused += 1
+        return taken > 0 and refused == 0

@@ -285,10 +285,10 @@ class VHost(QueueHost, ExchangeHost):
         self.delete_queue(queue)
 
     def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
-        exchange = queue.settings.dead_letter_exchange
-        if exchange is not None:
-            letter = DeadLetter(queue, message, reason, exchange, queue.settings.dead_letter_routing_key)
-            self._dead_letters.add(letter)
+        self._dead_letters.add(DeadLetter(queue, message, reason))
+
+    def dead_letter_safely(self, queue: Queue, message: Message, reason: str) -> bool:
+        return self._dead_letters.send(DeadLetter(queue, message, reason))
 
     def set_policy(self, policy: Policy) -> None:
         """Set a user or operator policy, and let every queue and exchange that it concerns work with it."""

@@ -23,6 +23,7 @@ from amqpd.protocol.confirms import Confirms
 from amqpd.protocol.consumer import ChannelConsumer, ReplyConsumer
 from amqpd.protocol.content import Content
 from amqpd.protocol.ledger import Ledger
+from amqpd.protocol.patience import Patience
 from amqpd.protocol.publishing import Publishing
 from amqpd.protocol.session import Session
 from amqpd.protocol.transaction import HeldSettlement, Outcome, Transaction
@@ -47,9 +48,12 @@ class Channel:
         output: the connection's.
         publisher: the connection, for queues that have to slow it down.
         context: the broker's surroundings.
+        patience: how long deliveries may wait for their acknowledgement.
     """
 
-    def __init__(self, number: i64, session: Session, output: Output, publisher: Publisher, context: Context) -> None:
+    def __init__(
+        self, number: i64, session: Session, output: Output, publisher: Publisher, context: Context, patience: Patience
+    ) -> None:
         self.number: i64 = number
         self.session = session
         self.vhost = session.vhost
@@ -62,6 +66,7 @@ class Channel:
         self.content = Content(int(number), int(session.max_message_size))
         self.publishing = Publishing(self)
         self.ledger = Ledger()
+        self.patience = patience
         self.consumers: dict[str, ChannelConsumer] = {}
         self.reply_queue: ReplyQueue | None = None
         self.confirms: Confirms | None = None

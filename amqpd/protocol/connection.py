@@ -32,6 +32,8 @@ from amqpd.protocol.dispatch import HANDLERS
 from amqpd.protocol.handshake import ACCEPTED_HEADERS, LINGER, PROTOCOL_HEADER, Handshake
 from amqpd.protocol.heartbeat import Heartbeat
 from amqpd.protocol.limits import Limits
+from amqpd.protocol.patience import Patience
+from amqpd.protocol.registry import Connections
 from amqpd.protocol.session import Session, has_capability
 from amqpd.protocol.state import ENDED, HANDSHAKE, LEGAL, ConnectionState
 from amqpd.protocol.throttle import Throttle
@@ -100,6 +102,7 @@ class Services(NamedTuple):
 
     Args:
         version: of amqpd.
+        connections: every open one enters itself.
     """
 
     broker: Broker
@@ -107,6 +110,7 @@ class Services(NamedTuple):
     limits: Limits
     observer: Observer
     version: str
+    connections: Connections
 
 
 @final
@@ -185,6 +189,19 @@ class Connection(FrameHandler):
             self._disconnect(Disconnect(explanation))
         elif self.state not in ENDED:
             self._fail(ConnectionForced(explanation, about_method=False), 0)
+
+    def check_patience(self, now: float) -> None:
+        """Close the channels whose deliveries have waited too long for their acknowledgement.
+
+        Args:
+            now: the monotonic second.
+        """
+        for channel in list(self._channels.values()):
+            if channel.state is ChannelState.OPEN:
+                try:
+                    channel.patience.check(int(channel.number), channel.ledger, now)
+                except AMQPError as error:
+                    self._fail(error, channel.number)
 
     # What the frame reader calls.
 
@@ -390,6 +407,7 @@ class Connection(FrameHandler):
             self._timer.cancel()
         self._send(make(commands.Connection.OpenOk))
         self.state = ConnectionState.RUNNING
+        self._services.connections.add(self)
         self._observer.opened(self, self.session)
 
     def _open_channel(self, number: int) -> None:
@@ -400,7 +418,8 @@ class Connection(FrameHandler):
                 about_method=False,
             )
         assert self.session is not None  # the state is RUNNING
-        channel = Channel(number, self.session, self.output, self.throttle, self._context)
+        patience = Patience(self._services.limits.consumer_timeout)
+        channel = Channel(number, self.session, self.output, self.throttle, self._context, patience)
         self._channels[number] = channel
         channel.send(make(commands.Channel.OpenOk))
 
@@ -465,6 +484,7 @@ class Connection(FrameHandler):
         if self._released:
             return
         self._released = True
+        self._services.connections.remove(self)
         channels = list(self._channels.values())
         self._channels.clear()
         self._last_channel = None

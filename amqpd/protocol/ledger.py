@@ -136,6 +136,19 @@ class Ledger:
             chunk.live += 1
             self.count += 1
 
+    @property
+    def next_tag(self) -> i64:
+        """The tag that the next delivery will get."""
+        return self._next
+
+    def oldest(self) -> Delivery | None:
+        """The entry with the lowest tag, or None when everything is settled."""
+        for number in sorted(self._chunks):
+            for delivery in self._chunks[number].entries:
+                if delivery is not None:
+                    return delivery
+        return None
+
     def _has(self, tag: i64) -> bool:
         chunk = self._chunks.get(int(tag >> CHUNK_BITS))
         place: i64 = tag & (CHUNK - 1)

@@ -15,6 +15,7 @@ class Limits(NamedTuple):
         handshake_timeout: seconds from accept until the connection is open.
         max_message_size: octets of body.
         consumer_max: consumers of one channel; None is no limit.
+        consumer_timeout: milliseconds that a delivery may wait for its acknowledgement; None is no limit.
     """
 
     channel_max: int = 2047
@@ -23,3 +24,4 @@ class Limits(NamedTuple):
     handshake_timeout: float = 10.0
     max_message_size: int = 16_777_216
     consumer_max: int | None = None
+    consumer_timeout: int | None = 1_800_000

@@ -49,7 +49,7 @@ class Candidate:
 
     def __init__(self, binding: Binding) -> None:
         destination = binding.destination
-        self.binding = binding
+        self.destination = destination
         self.weight = float(weight_of(binding.key))
         self.seed: i64 = stable_hash(octets_of(f"{destination.kind_word} {destination.name}"))
 
@@ -89,7 +89,7 @@ class ConsistentHashExchange(Exchange):
                 best = drawn
                 chosen = candidate
         if chosen is not None:
-            found[chosen.binding.destination] = None
+            found[chosen.destination] = None
 
     def _hashed(self, keys: Sequence[str], properties: Properties) -> bytes:
         """What decides where a message goes."""
@@ -108,13 +108,9 @@ class ConsistentHashExchange(Exchange):
             self._candidates[binding.destination] = Candidate(binding)
 
     def _removed(self, binding: Binding) -> None:
-        destination = binding.destination
-        candidate = self._candidates.get(destination)
-        if candidate is None or candidate.binding is not binding:
-            return
-        del self._candidates[destination]
-        for oldest in self.bindings_to(destination)[:1]:
-            self._candidates[destination] = Candidate(oldest)
+        self._candidates.pop(binding.destination, None)
+        for left in self.bindings_to(binding.destination):
+            self._added(left)
 
 
 def weight_of(key: str) -> int:

@@ -87,7 +87,7 @@ class DelayedExchange(HostedExchange):
 
     def _release(self) -> None:
         """Route what has waited long enough."""
-        # Rounding may have let the timer run a trifle before the deadline that it was set for.
+        # Rounding may let the timer run a trifle before the deadline that it was set for.
         now = max(self.host.context.clock.monotonic(), self._wakes_at)
         while self._held and self._held[0][0] <= now:
             _, _, keys, message = heapq.heappop(self._held)

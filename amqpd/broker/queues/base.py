@@ -60,7 +60,11 @@ class QueueHost:
         raise NotImplementedError
 
     def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
-        """Send a dead message to the queue's dead-letter exchange."""
+        """Send a dead message to the queue's dead-letter exchange, before the turn ends; it may get lost there."""
+        raise NotImplementedError
+
+    def dead_letter_safely(self, queue: Queue, message: Message, reason: str) -> bool:
+        """Send it at once; True when at least one queue has taken it, and none has refused it."""
         raise NotImplementedError
 
 
@@ -87,9 +91,7 @@ class Queue(MessageSink):
         self.spec = spec
         self.settings = settings
         single = settings.single_active_consumer
-        self.consumers: Consumers = (
-            SingleActiveConsumers(self.single_active_by_priority) if single else ConsumerRing()
-        )
+        self.consumers: Consumers = SingleActiveConsumers(self.single_active_by_priority) if single else ConsumerRing()
         self.congestion = Congestion(host.context)
         self._pump = Pump(self)
         self._head_timer: HeadTimer | None = None

@@ -42,9 +42,7 @@ class ClassicQueue(WorkQueue):
 
     def requeue(self, delivery: Delivery) -> None:
         if not self.deleted:
-            self._ready.put_back(
-                delivery.message, delivery.position, delivery.deliveries + 1, delivery.deadline
-            )
+            self._ready.put_back(delivery.message, delivery.position, delivery.deliveries + 1, delivery.deadline)
             if delivery.deadline:
                 self._timed = True
             self.defer_pump()
@@ -57,7 +55,7 @@ class ClassicQueue(WorkQueue):
         self.drop_expired()
         self.deliver_ready()
         limit = self._limit
-        if limit.rejects and limit.reached(self._ready) and not self._taken_at_once():
+        if limit.rejects and limit.reached(self._ready.count, self._ready.octets) and not self._taken_at_once():
             if limit.buries:
                 self.die(message, MAXLEN)
             return False

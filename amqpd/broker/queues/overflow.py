@@ -9,7 +9,6 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.queues.ready import Ready
 from amqpd.broker.settings import REJECT_PUBLISH, REJECT_PUBLISH_DLX, QueueSettings
 
 NONE: Final = -1
@@ -27,20 +26,20 @@ class Limit:
         self.rejects = self.any and (self.buries or settings.overflow == REJECT_PUBLISH)
         self.drops = self.any and not self.rejects
 
-    def exceeded(self, ready: Ready) -> bool:
-        """There is more than allowed."""
-        return (self._messages != NONE and ready.count > self._messages) or (
-            self._octets != NONE and ready.octets > self._octets
+    def exceeded(self, messages: i64, octets: i64) -> bool:
+        """This is more than allowed."""
+        return (self._messages != NONE and messages > self._messages) or (
+            self._octets != NONE and octets > self._octets
         )
 
-    def reached(self, ready: Ready) -> bool:
-        """There is as much as allowed."""
-        return (self._messages != NONE and ready.count >= self._messages) or (
-            self._octets != NONE and ready.octets >= self._octets
+    def reached(self, messages: i64, octets: i64) -> bool:
+        """This is as much as allowed."""
+        return (self._messages != NONE and messages >= self._messages) or (
+            self._octets != NONE and octets >= self._octets
         )
 
-    def eased(self, ready: Ready) -> bool:
-        """There is room again: at most four fifths of what is allowed."""
-        return (self._messages == NONE or ready.count <= self._messages * 4 // 5) and (
-            self._octets == NONE or ready.octets <= self._octets * 4 // 5
+    def eased(self, messages: i64, octets: i64) -> bool:
+        """There is room again: this is at most four fifths of what is allowed."""
+        return (self._messages == NONE or messages <= self._messages * 4 // 5) and (
+            self._octets == NONE or octets <= self._octets * 4 // 5
         )

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import ClassVar, Final, final
 
+from mypy_extensions import i64
+
 from amqpd.broker.deaths import DELIVERY_LIMIT
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
+from amqpd.broker.queues.shelf import Shelf
 from amqpd.broker.queues.work import WorkQueue
-from amqpd.broker.settings import QueueSettings
+from amqpd.broker.settings import AT_LEAST_ONCE, QueueSettings
 from amqpd.errors import ResourceLocked
 from amqpd.wire.table import EMPTY_TABLE, Field
 
@@ -34,6 +37,7 @@ class QuorumQueue(WorkQueue):
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
         super().__init__(name, host, spec, settings, QuorumLanes())
+        self._shelf = Shelf(self)
         self._refusing = False  # the limit was passed, and there is not room enough again yet
         self.apply(settings)
 
@@ -44,7 +48,7 @@ class QuorumQueue(WorkQueue):
         if self._limit.any:
             self.deliver_ready()
             self.drop_excess()
-            self._refusing = self._limit.rejects and self._limit.exceeded(self._ready)
+            self._refusing = self._limit.rejects and self._limit.exceeded(*self._load())
         self.defer_pump()
         return True
 
@@ -69,6 +73,17 @@ class QuorumQueue(WorkQueue):
                 self._timed = True
         self.defer_pump()
 
+    def purge(self) -> int:
+        if self.deleted:
+            self._shelf.clear()
+        return super().purge()
+
+    def die(self, message: Message, reason: str) -> None:
+        if self.settings.dead_letter_strategy == AT_LEAST_ONCE:
+            self._shelf.put(message, reason)
+        else:
+            super().die(message, reason)
+
     def presented(self, message: Message, deliveries: int) -> Message:
         headers = message.properties.headers or EMPTY_TABLE
         counted = headers.replaced({DELIVERY_COUNT: Field.long(deliveries)})
@@ -76,6 +91,10 @@ class QuorumQueue(WorkQueue):
 
     def _refuses(self) -> bool:
         """Publishes are refused once the limit was passed, until there are at most four fifths of it."""
-        if self._refusing and self._limit.eased(self._ready):
+        if self._refusing and self._limit.eased(*self._load()):
             self._refusing = False
         return self._refusing
+
+    def _load(self) -> tuple[i64, i64]:
+        """Messages and octets that count against the limit: ready ones, and dead ones that have not got away yet."""
+        return self._ready.count + self._shelf.count, self._ready.octets + self._shelf.octets

@@ -105,7 +105,7 @@ class WorkQueue(Queue):
 
     def drop_excess(self) -> None:
         """Let messages at the head die while there are more than the limit allows, if that is what is to be done."""
-        while self._limit.drops and self._limit.exceeded(self._ready):
+        while self._limit.drops and self._limit.exceeded(self._ready.count, self._ready.octets):
             message = self._ready.take()
             assert message is not None  # there were too many
             self.die(message, MAXLEN)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pamqp import commands
 
-from amqpd.broker.binding import Destination
-from amqpd.broker.exchanges.base import Exchange, ExchangeHost
 from amqpd.broker.exchanges.delayed import DelayedExchange, delay_of, no_longer_delayed
 from amqpd.broker.exchanges.immediate import IMMEDIATE_TYPES
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import QueueSpec
+from amqpd.broker.queues.reply import ReplyQueue, ReplyTaker
 from amqpd.broker.vhost import ExchangeSpec
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
@@ -26,6 +23,13 @@ MAX_DELAY = 4_294_967_295
 
 def delayed(milliseconds: object, **more: object) -> Properties:
     return Properties.of(headers=Table.of({"x-delay": milliseconds, **more}))
+
+
+def delayed_exchange(kind: str, world: World) -> DelayedExchange:
+    spec = ExchangeSpec("x-delayed-message", False, False, False, Table.of({"x-delayed-type": kind}))
+    exchange = world.vhost.create_exchange("d", spec)
+    assert isinstance(exchange, DelayedExchange)
+    return exchange
 
 
 class Stage:
@@ -160,16 +164,21 @@ def test_the_longest_delay_is_kept(stage: Stage) -> None:
     assert stage.bodies() == [b"1"]
 
 
-class Forwarded(ExchangeHost):
-    """A host that writes down what it is given to forward, and when."""
+class Arrivals(ReplyTaker):
+    """What comes out of a delayed exchange, and when."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.world = World()
-        self.context = self.world.context
-        self.log: list[tuple[float, bytes]] = []
+        self.exchange = delayed_exchange("fanout", self.world)
+        self.exchange.bind(ReplyQueue("q", "", self), "", EMPTY_TABLE)
+        self.log: list[tuple[float, int]] = []
 
-    def forward(self, destination: Destination, keys: Sequence[str], message: Message) -> None:
-        self.log.append((self.context.clock.monotonic(), message.body))
+    def send(self, delay: int, number: int) -> None:
+        self.world.vhost.forward(self.exchange, ["k"], message(delayed(delay), b"%d" % number))
+
+    def take(self, message: Message) -> None:
+        self.log.append((self.world.clock.monotonic(), int(message.body)))
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 5000)), max_size=30)
@@ -178,40 +187,34 @@ STEPS = st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 5000)), max_size
 @given(STEPS)
 def test_messages_are_released_at_their_time_and_in_its_order(steps: list[tuple[int, int]]) -> None:
     """Each step: so many milliseconds pass, then a message comes that is to wait for so many."""
-    host = Forwarded()
-    exchange = DelayedExchange("d", False, False, False, Table.of({"x-delayed-type": "fanout"}))
-    exchange.attach(host)
+    arrivals = Arrivals()
     expected: list[tuple[int, int]] = []
     now = 0
     for number, (pause, delay) in enumerate(steps):
-        host.world.advance(pause / 1000)
+        arrivals.world.advance(pause / 1000)
         now += pause
-        found: dict[Destination, None] = {}
-        exchange.match(["k"], message(delayed(delay)), found)
-        (sink,) = found
-        sink.publish(message(delayed(delay), b"%d" % number))  # type: ignore[attr-defined]  # it is a MessageSink
+        arrivals.send(delay, number)
         expected.append((now + delay, number))
-    host.world.advance(10)
-    assert [int(body) for _, body in host.log] == [number for _, number in sorted(expected)]
-    times = [moment for moment, _ in sorted(expected)]
-    assert [moment for moment, _ in host.log] == pytest.approx([moment / 1000 for moment in times])
-    assert exchange.held_count == 0
+    arrivals.world.advance(10)
+    assert [number for _, number in arrivals.log] == [number for _, number in sorted(expected)]
+    assert [moment for moment, _ in arrivals.log] == pytest.approx([moment / 1000 for moment, _ in sorted(expected)])
+    assert arrivals.exchange.held_count == 0
 
 
 @given(STEPS)
+@example([(0, 235), (0, 1417)])  # 0.235 + (1.417 - 0.235) is less than 1.417
 def test_there_is_one_timer_for_the_earliest_message(steps: list[tuple[int, int]]) -> None:
-    host = Forwarded()
-    exchange = DelayedExchange("d", False, False, False, Table.of({"x-delayed-type": "fanout"}))
-    exchange.attach(host)
-    for _, delay in steps:
-        exchange.hold(["k"], message(delayed(delay)), delay)
-        earliest = min(delay for _, delay in steps[: exchange.held_count]) / 1000
-        assert host.context.timers.next_deadline() == pytest.approx(earliest)
+    arrivals = Arrivals()
+    clock, timers = arrivals.world.clock, arrivals.world.timers
+    delays = [delay for _, delay in steps]
+    for number, delay in enumerate(delays):
+        arrivals.send(delay, number)
+        assert timers.next_deadline() == pytest.approx(min(delays[: number + 1]) / 1000)
     runs = 0
-    while host.context.timers.next_deadline() is not None:
-        host.world.clock.advance(host.context.timers.next_deadline() - host.context.clock.monotonic())
-        runs += host.context.timers.run_due()
-    assert runs == len({delay for _, delay in steps})
+    while (deadline := timers.next_deadline()) is not None:
+        clock.advance(deadline - clock.monotonic())
+        runs += timers.run_due()
+    assert runs == len(set(delays))
 
 
 def test_deleting_the_exchange_drops_what_it_holds(stage: Stage) -> None:
@@ -326,8 +329,7 @@ def test_a_message_released_into_a_cycle_comes_once(stage: Stage) -> None:
 @pytest.mark.parametrize("kind", sorted(IMMEDIATE_TYPES))
 def test_every_other_type_can_be_delayed(kind: str) -> None:
     world = World()
-    spec = ExchangeSpec("x-delayed-message", False, False, False, Table.of({"x-delayed-type": kind}))
-    exchange = world.vhost.create_exchange("d", spec)
+    exchange = delayed_exchange(kind, world)
     queue = world.vhost.create_queue("q", QueueSpec(False, None, False, EMPTY_TABLE))
     key = {"x-consistent-hash": "1", "x-local-random": ""}.get(kind, "k")
     world.vhost.bind(exchange, queue, key, EMPTY_TABLE)
@@ -338,7 +340,7 @@ def test_every_other_type_can_be_delayed(kind: str) -> None:
 
 
 def test_bindings_are_checked_by_the_inner_type() -> None:
-    exchange = delayed_exchange("x-consistent-hash")
+    exchange = delayed_exchange("x-consistent-hash", World())
     queue = World().vhost.create_queue("q", QueueSpec(False, None, False, EMPTY_TABLE))
     with pytest.raises(PreconditionFailed) as refused:
         exchange.bind(queue, "0", EMPTY_TABLE)
@@ -360,11 +362,6 @@ def test_another_type_is_refused(stage: Stage, kind: object) -> None:
     stage.client.send(1, commands.Exchange.Declare, **declaration)
     text = "Invalid argument, 'x-delayed-type' must be an existing exchange type"
     assert stage.client.channel_closed() == (406, f"PRECONDITION_FAILED - {text}")
-
-
-def delayed_exchange(kind: str) -> Exchange:
-    spec = ExchangeSpec("x-delayed-message", False, False, False, Table.of({"x-delayed-type": kind}))
-    return World().vhost.create_exchange("d", spec)
 
 
 def test_the_result_depends_on_more_than_keys() -> None:

@@ -1,0 +1,307 @@
+"""Programs out of random numbers.
+
+Rule: what may live here decides what is tried, and knows only roughly what a broker would answer. A program has a few
+queues and exchanges with random arguments, and then steps that use them. What RabbitMQ itself leaves open is not written:
+several queues consumed on a channel with settling many at once or a common prefetch, message TTLs that end while it runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from interop.differential import arguments
+from interop.differential.program import Program, Step
+
+LONG: Final = 600_000  # milliseconds: longer than any program
+KEYS: Final = ("a", "b", "a.b", "a.b.c", "", "#", "x y")
+PATTERNS: Final = ("a", "b", "a.*", "#", "*.b", "a.#", "#.c", "*", "a.*.c", "")
+BUILT_IN: Final = ("amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match")
+
+
+@dataclass
+class _Queue:
+    """What the author knows of a queue."""
+
+    name: str
+    values: dict[str, Any]
+    link: str = ""  # of the owner, if it is exclusive
+
+    @property
+    def quorum(self) -> bool:
+        return bool(self.values.get("arguments", {}).get("x-queue-type") == "quorum")
+
+
+@dataclass
+class _Channel:
+    """What the author knows of a channel."""
+
+    link: str
+    number: int
+    mode: str = "plain"
+    tags: dict[str, str] = field(default_factory=dict)  # consumer tag to queue
+    common_prefetch: bool = False
+
+    @property
+    def mixed(self) -> bool:
+        return len(set(self.tags.values())) > 1
+
+
+class Author:
+    """Writes one program.
+
+    Args:
+        seed: the same seed, the same program.
+    """
+
+    def __init__(self, seed: int | str) -> None:
+        self._random = Random(seed)
+        self._steps: Program = []
+        self._queues: list[_Queue] = []
+        self._exchanges: dict[str, dict[str, Any]] = {}
+        self._channels = [_Channel("A", 1), _Channel("A", 2), _Channel("B", 1)]
+        self._bodies = 0
+        self._tags = 0
+        self._bindings: list[tuple[_Channel, str, dict[str, Any]]] = []
+
+    def write(self) -> Program:
+        """The program."""
+        self._set_up()
+        for _ in range(self._random.randint(8, 22)):
+            self._act()
+        return self._steps
+
+    # Choices.
+
+    def _chance(self, probability: float) -> bool:
+        return self._random.random() < probability
+
+    def _channel(self) -> _Channel:
+        return self._random.choices(self._channels, (6, 3, 3))[0]
+
+    def _queue(self) -> _Queue:
+        return self._random.choice(self._queues)
+
+    def _exchange(self) -> str:
+        if self._exchanges and self._chance(0.9):
+            return self._random.choice(list(self._exchanges))
+        return self._random.choice(BUILT_IN)
+
+    def _step(self, channel: _Channel, method: str, unawaited: bool = False, **values: Any) -> None:
+        values = {name: value for name, value in values.items() if value is not False and value != {}}
+        self._steps.append(Step(channel.link, channel.number, method, values, unawaited))
+
+    # The beginning.
+
+    def _set_up(self) -> None:
+        for number in range(1, self._random.choices((1, 2, 3), (3, 5, 2))[0] + 1):
+            self._declare_queue(f"@q{number}")
+        for number in range(1, self._random.choices((0, 1, 2, 3), (3, 4, 3, 2))[0] + 1):
+            self._declare_exchange(f"@e{number}")
+        for _ in range(len(self._exchanges) * 2):
+            self._bind()
+        for channel in self._channels:
+            self._choose_mode(channel)
+
+    def _declare_queue(self, name: str) -> None:
+        channel = self._channel()
+        values = arguments.queue(self._random, [queue.name for queue in self._queues] + [name])
+        self._queues.append(_Queue(name, values, channel.link if values.get("exclusive") else ""))
+        self._step(channel, "queue.declare", queue=name, **values)
+
+    def _declare_exchange(self, name: str) -> None:
+        values = arguments.exchange(self._random)
+        self._exchanges[name] = values
+        self._step(self._channel(), "exchange.declare", exchange=name, **values)
+
+    def _choose_mode(self, channel: _Channel) -> None:
+        channel.mode = self._random.choices(("plain", "confirm", "tx"), (3, 5, 2))[0]
+        if channel.mode != "plain":
+            self._step(channel, f"{channel.mode}.select")
+
+    # Everything after it.
+
+    def _act(self) -> None:
+        action = self._random.choices([action for action, _ in ACTIONS], [weight for _, weight in ACTIONS])[0]
+        action(self)
+
+    def _publish(self) -> None:
+        channel = self._channel()
+        last = self._random.choices((1, 2, 3, 5), (5, 3, 2, 1))[0]
+        for number in range(1, last + 1):
+            self._publish_one(channel, number < last)
+
+    def _publish_one(self, channel: _Channel, unawaited: bool) -> None:
+        values: dict[str, Any] = {}
+        if self._chance(0.6) or not self._exchanges:
+            values["routing_key"] = self._queue().name if self._chance(0.95) else "@nobody"
+        else:
+            values["exchange"] = self._exchange()
+            values["routing_key"] = self._random.choice(KEYS)
+        self._bodies += 1
+        body = f"m{self._bodies}" + "x" * self._random.choice((0, 0, 0, 8))
+        properties = arguments.properties(self._random, [queue.name for queue in self._queues])
+        mandatory = self._chance(0.25)
+        self._step(channel, "basic.publish", unawaited, **values, mandatory=mandatory, properties=properties, body=body)
+
+    def _consume(self) -> None:
+        channel, queue = self._channel(), self._queue()
+        if channel.common_prefetch and (queue.name not in channel.tags.values() and channel.tags):
+            return
+        self._tags += 1
+        tag = f"c{self._tags}"
+        values = arguments.consumer(self._random, queue.quorum)
+        channel.tags[tag] = queue.name
+        self._step(channel, "basic.consume", queue=queue.name, consumer_tag=tag, **values)
+
+    def _cancel(self) -> None:
+        channel = self._channel()
+        tag = self._random.choice(list(channel.tags) or ["nobody"])
+        self._step(channel, "basic.cancel", consumer_tag=tag, nowait=self._chance(0.1))
+
+    def _get(self) -> None:
+        self._step(self._channel(), "basic.get", queue=self._queue().name, no_ack=self._chance(0.3))
+
+    def _ack(self) -> None:
+        channel = self._channel()
+        self._step(channel, "basic.ack", **self._which(channel, 0.3))
+
+    def _nack(self) -> None:
+        channel = self._channel()
+        self._step(channel, "basic.nack", **self._which(channel, 0.3), requeue=self._chance(0.6))
+
+    def _reject(self) -> None:
+        channel = self._channel()
+        self._step(channel, "basic.reject", **self._which(channel, 0), requeue=self._chance(0.5))
+
+    def _which(self, channel: _Channel, many: float) -> dict[str, Any]:
+        multiple = self._chance(many) and not channel.mixed
+        if multiple and self._chance(0.2):
+            return {"delivery_tag": 0, "multiple": True}
+        if self._chance(0.03):
+            return {"delivery_tag": self._random.choice((0, 99))}
+        return {"unacked": self._random.choice((0, 0, 1, -1)), "multiple": multiple}
+
+    def _recover(self) -> None:
+        channel = self._channel()
+        if not channel.mixed:
+            method = self._random.choice(("basic.recover", "basic.recover", "basic.recover_async"))
+            self._step(channel, method, requeue=True)
+
+    def _qos(self) -> None:
+        channel = self._channel()
+        common = self._chance(0.2) and not channel.mixed
+        channel.common_prefetch |= common
+        self._step(channel, "basic.qos", prefetch_count=self._random.choice((0, 1, 2, 3)), global_=common)
+
+    def _declare(self) -> None:
+        queue = self._queue()
+        match self._random.choice(("passive", "same", "other", "new", "made up", "bad")):
+            case "passive":
+                name = queue.name if self._chance(0.9) else "@missing"
+                self._step(self._channel(), "queue.declare", queue=name, passive=True)
+            case "same":
+                self._step(self._channel(), "queue.declare", queue=queue.name, **queue.values)
+            case "other":
+                values = arguments.altered(self._random, queue.values)
+                self._step(self._channel(), "queue.declare", queue=queue.name, **values)
+            case "new" if len(self._queues) < 4:
+                self._declare_queue(f"@q{len(self._queues) + 1}")
+            case "made up":
+                values = {"exclusive": self._chance(0.5), "auto_delete": self._chance(0.3)}
+                self._step(self._channel(), "queue.declare", queue="", **values)
+            case "bad":
+                self._step(self._channel(), "queue.declare", queue="@bad", **arguments.bad_queue(self._random))
+
+    def _delete_queue(self) -> None:
+        queue = self._queue()
+        careful = not queue.quorum and self._chance(0.5)
+        conditions = {"if_unused": self._chance(0.5), "if_empty": self._chance(0.5)} if careful else {}
+        self._step(self._channel(), "queue.delete", queue=queue.name, **conditions)
+
+    def _purge(self) -> None:
+        self._step(self._channel(), "queue.purge", queue=self._queue().name)
+
+    def _change_exchange(self) -> None:
+        name = self._exchange()
+        match self._random.choice(("passive", "same", "other", "delete", "new")):
+            case "passive":
+                self._step(self._channel(), "exchange.declare", exchange=name, passive=True, type="direct")
+            case "same" if name in self._exchanges:
+                self._step(self._channel(), "exchange.declare", exchange=name, **self._exchanges[name])
+            case "other":
+                self._step(self._channel(), "exchange.declare", exchange=name, **arguments.exchange(self._random))
+            case "delete":
+                self._step(self._channel(), "exchange.delete", exchange=name, if_unused=self._chance(0.4))
+            case "new" if len(self._exchanges) < 4:
+                self._declare_exchange(f"@e{len(self._exchanges) + 1}")
+
+    def _bind(self) -> None:
+        source = self._exchange()
+        values: dict[str, Any] = {"routing_key": self._random.choice(PATTERNS)}
+        if self._exchanges.get(source, {}).get("type") == "headers" or self._chance(0.05):
+            values["arguments"] = arguments.binding(self._random)
+        if self._exchanges and self._chance(0.25):
+            method, values = "exchange.bind", {"destination": self._exchange(), "source": source} | values
+        else:
+            method, values = "queue.bind", {"queue": self._queue().name, "exchange": source} | values
+        channel = self._channel()
+        self._bindings.append((channel, method, values))
+        self._step(channel, method, **values)
+
+    def _unbind(self) -> None:
+        if self._bindings:
+            channel, method, values = self._random.choice(self._bindings)
+            self._step(channel, method.replace("bind", "unbind"), **values)
+
+    def _end_transaction(self) -> None:
+        channels = [channel for channel in self._channels if channel.mode == "tx"]
+        if channels:
+            method = self._random.choice(("tx.commit", "tx.commit", "tx.rollback"))
+            self._step(self._random.choice(channels), method)
+
+    def _close(self) -> None:
+        channel = self._channel()
+        whole = self._chance(0.25)
+        for other in self._channels:
+            if other is channel or (whole and other.link == channel.link):
+                other.tags.clear()
+                other.mode = "plain"
+                other.common_prefetch = False
+        if whole:
+            self._steps.append(Step(channel.link, 0, "connection.close"))
+        else:
+            self._step(channel, "channel.close", reply_code=200)
+            self._choose_mode(channel)
+
+    def _err(self) -> None:
+        method, values = self._random.choice(arguments.MISTAKES)
+        self._step(self._channel(), method, **values)
+
+
+ACTIONS: Final = (
+    (Author._publish, 30),
+    (Author._consume, 9),
+    (Author._cancel, 3),
+    (Author._get, 9),
+    (Author._ack, 9),
+    (Author._nack, 6),
+    (Author._reject, 5),
+    (Author._recover, 2),
+    (Author._qos, 3),
+    (Author._declare, 5),
+    (Author._delete_queue, 2),
+    (Author._purge, 2),
+    (Author._change_exchange, 2),
+    (Author._bind, 3),
+    (Author._unbind, 2),
+    (Author._end_transaction, 5),
+    (Author._close, 2),
+    (Author._err, 1),
+)
+
+
+def program(seed: int | str) -> Program:
+    """The program of a seed."""
+    return Author(seed).write()

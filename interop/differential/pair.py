@@ -1,0 +1,212 @@
+"""A program on both brokers, step by step.
+
+Rule: what may live here is the lockstep: send to both, wait until both have answered everything, compare, and give what is
+on its way inside a broker time to arrive. amqpd has done all that a step brings about when it answers; RabbitMQ's processes
+may not, so both are asked again until they agree or the patience ends. No nap is ever taken: it is answers that are awaited.
+"""
+
+from __future__ import annotations
+
+import copy
+import select
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from interop.differential.allowed import ALLOWED, Ending, Rewrite
+from interop.differential.channel import Observation
+from interop.differential.link import Silence
+from interop.differential.program import Program, Step
+from interop.differential.side import Side
+
+ANSWER_SECONDS: Final = 10.0
+ROUNDS: Final = 2  # asking for counts overtakes messages in RabbitMQ's queues, but not twice
+POLL_SECONDS: Final = 0.01
+
+
+@dataclass
+class Difference:
+    """Where the brokers part."""
+
+    place: int
+    step: Step
+    amqpd: Observation
+    rabbitmq: Observation
+
+    @property
+    def kind(self) -> str:
+        """What differs, coarsely: shrinking must not end at something else."""
+        parts = sorted({name.split(" ")[0] for name in self.amqpd.keys() | self.rabbitmq.keys()})
+        return f"{self.step.method}: {', '.join(parts)}"
+
+    def __str__(self) -> str:
+        lines = [f"step {self.place}: {self.step}"]
+        for name in sorted(self.amqpd.keys() | self.rabbitmq.keys()):
+            lines.append(f"  {name}")
+            lines += [f"    amqpd    {self.amqpd.get(name)}", f"    rabbitmq {self.rabbitmq.get(name)}"]
+        return "\n".join(lines)
+
+
+@dataclass
+class Outcome:
+    """What became of a program."""
+
+    difference: Difference | None = None
+    allowed: set[str] = field(default_factory=set)
+    steps: int = 0
+
+
+class Pair:
+    """amqpd and RabbitMQ.
+
+    Args:
+        amqpd: amqpd.
+        rabbitmq: RabbitMQ.
+        patience: seconds to wait for the two to agree.
+    """
+
+    def __init__(self, amqpd: Side, rabbitmq: Side, patience: float = 2.0) -> None:
+        self.sides = (amqpd, rabbitmq)
+        self.patience = patience
+        self._runs = 0
+
+    def run(self, program: Program) -> Outcome:
+        """Run a program on both, and leave both as they were before."""
+        self._runs += 1
+        for side in self.sides:
+            side.begin(f"p{self._runs}_")
+        outcome = Outcome()
+        try:
+            self._run(program, outcome)
+            self._clean_up(program)
+        except Silence as error:
+            last = program[min(outcome.steps, len(program) - 1)]
+            outcome.difference = Difference(outcome.steps, last, {"silence": str(error)}, {})
+            self.close()
+        return outcome
+
+    def close(self) -> None:
+        """Close every connection."""
+        for side in self.sides:
+            side.close()
+
+    def _run(self, program: Program, outcome: Outcome) -> None:
+        for place, steps in _groups(program):
+            for side in self.sides:
+                side.begin_step()
+                for step in steps:
+                    side.send(step)
+            self._compare(place, steps[-1], outcome)
+            outcome.steps += len(steps)
+            if outcome.difference or self._ended(outcome):
+                return
+        self._finish(len(program), outcome)
+
+    def _finish(self, place: int, outcome: Outcome) -> None:
+        for side in self.sides:
+            side.begin_step()
+            side.close_channels()
+        self._compare(place, Step("Z", 0, "end"), outcome)
+        if outcome.difference is None:
+            for side in self.sides:
+                side.drain()
+            self._settle()
+            self._compare(place, Step("Z", 0, "drain"), outcome)
+
+    def _clean_up(self, program: Program) -> None:
+        for side in self.sides:
+            side.begin_step()
+            side.close_channels()
+        self._settle()
+        for side in self.sides:
+            side.clean_up(program)
+        self._settle()
+
+    @staticmethod
+    def _ended(outcome: Outcome) -> bool:
+        return any(isinstance(one, Ending) and one.name in outcome.allowed for one in ALLOWED)
+
+    def _compare(self, place: int, step: Step, outcome: Outcome) -> None:
+        """Wait until both agree on what the step brought about, or note that they do not."""
+        deadline = time.monotonic() + self.patience
+        self._settle()
+        for _ in range(ROUNDS):
+            self._ask()
+        while True:
+            seen = [rewritten(side.observation(), outcome.allowed) for side in self.sides]
+            if seen[0] == seen[1]:
+                return
+            if time.monotonic() > deadline:
+                break
+            self._read(POLL_SECONDS)
+            self._ask()
+        self._judge(Difference(place, step, *_parted(*seen)), outcome, seen)
+
+    @staticmethod
+    def _judge(difference: Difference, outcome: Outcome, seen: list[Observation]) -> None:
+        for one in ALLOWED:
+            if isinstance(one, Ending) and one.recognise(difference.step, seen[0], seen[1]):
+                outcome.allowed.add(one.name)
+                return
+        outcome.difference = difference
+
+    def _ask(self) -> None:
+        for side in self.sides:
+            side.ask()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Read until every question is answered."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while any(side.waiting for side in self.sides):
+            if time.monotonic() > deadline:
+                silent = ", ".join(side.name for side in self.sides if side.waiting)
+                raise Silence(f"{silent} does not answer")
+            self._read(1.0)
+
+    def _read(self, seconds: float) -> None:
+        links = [link for side in self.sides for link in side.links]
+        readable, _, _ = select.select(links, [], [], seconds)
+        for link in readable:
+            link.read()
+        for side in self.sides:
+            side.absorb()
+
+
+def _groups(program: Program) -> Iterator[tuple[int, Program]]:
+    """Steps that are sent together, with the place of the last."""
+    group: Program = []
+    for place, step in enumerate(program):
+        group.append(step)
+        if not step.unawaited or place == len(program) - 1:
+            yield place, group
+            group = []
+
+
+def _parted(amqpd: Observation, rabbitmq: Observation) -> tuple[Observation, Observation]:
+    """What is not the same in both."""
+    names = [name for name in amqpd.keys() | rabbitmq.keys() if amqpd.get(name) != rabbitmq.get(name)]
+    return {n: amqpd[n] for n in names if n in amqpd}, {n: rabbitmq[n] for n in names if n in rabbitmq}
+
+
+def rewritten(seen: Observation, used: set[str]) -> Observation:
+    """What was seen, after every Rewrite; the names of those that had something to do are added to `used`."""
+    seen = copy.deepcopy(seen)
+    for message in _messages(seen):
+        for one in ALLOWED:
+            if isinstance(one, Rewrite) and one.change(message):
+                used.add(one.name)
+    return seen
+
+
+def _messages(value: Any) -> Iterator[Observation]:
+    """Every message in what was seen."""
+    if isinstance(value, dict):
+        if "properties" in value and "body" in value:
+            yield value
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for element in value:
+            yield from _messages(element)
