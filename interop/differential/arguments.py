@@ -14,14 +14,15 @@ LONG: Final = 600_000  # milliseconds: longer than any program
 Values = dict[str, Any]
 
 
-def queue(random: Random, names: list[str]) -> Values:
+def queue(random: Random, names: list[str], quorum: bool) -> Values:
     """Flags and arguments of a queue.declare that succeeds.
 
     Args:
         random: where chance comes from.
         names: queues that a dead-letter routing key may name.
+        quorum: it may be a quorum queue.
     """
-    if random.random() < 0.2:
+    if quorum and random.random() < 0.6:
         return {"durable": True, "arguments": {"x-queue-type": "quorum", "x-delivery-limit": 10} | _quorum(random, names)}
     flags = ("durable", 0.5), ("exclusive", 0.12), ("auto_delete", 0.15)
     values: Values = {flag: True for flag, chance in flags if random.random() < chance}
@@ -131,12 +132,12 @@ def _some_headers(random: Random) -> Values:
     return {name: random.choice(HEADERS[name]) for name in HEADERS if random.random() < 0.35}
 
 
-def bad_queue(random: Random) -> Values:
+def bad_queue(random: Random, quorum: bool) -> Values:
     """Flags and arguments of a queue.declare that fails, mostly."""
     values: Values = {"durable": random.random() < 0.7}
     arguments: Values = {}
     if random.random() < 0.4:
-        arguments["x-queue-type"] = random.choice(("quorum", "quorum", "classic"))
+        arguments["x-queue-type"] = "quorum" if quorum else "classic"
     for name in random.sample(list(BAD), random.choice((1, 1, 2))):
         arguments[name] = random.choice(BAD[name])
     if random.random() < 0.15:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from interop.differential import arguments
 from interop.differential.program import Program, Step
 
-LONG: Final = 600_000  # milliseconds: longer than any program
+HIGHEST_NORMAL_PRIORITY: Final = 4  # above it 4.0's quorum queues have a second level, 3.10's have none
 KEYS: Final = ("a", "b", "a.b", "a.b.c", "", "#", "x y")
 PATTERNS: Final = ("a", "b", "a.*", "#", "*.b", "a.#", "#.c", "*", "a.*.c", "")
 BUILT_IN: Final = ("amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match")
@@ -61,6 +61,7 @@ class Author:
         self._queues: list[_Queue] = []
         self._exchanges: dict[str, dict[str, Any]] = {}
         self._channels = [_Channel("A", 1), _Channel("A", 2), _Channel("B", 1)]
+        self._quorum = self._chance(0.3)
         self._bodies = 0
         self._tags = 0
         self._bindings: list[tuple[_Channel, str, dict[str, Any]]] = []
@@ -106,7 +107,7 @@ class Author:
 
     def _declare_queue(self, name: str) -> None:
         channel = self._channel()
-        values = arguments.queue(self._random, [queue.name for queue in self._queues] + [name])
+        values = arguments.queue(self._random, [queue.name for queue in self._queues] + [name], self._quorum)
         self._queues.append(_Queue(name, values, channel.link if values.get("exclusive") else ""))
         self._step(channel, "queue.declare", queue=name, **values)
 
@@ -142,6 +143,8 @@ class Author:
         self._bodies += 1
         body = f"m{self._bodies}" + "x" * self._random.choice((0, 0, 0, 8))
         properties = arguments.properties(self._random, [queue.name for queue in self._queues])
+        if self._quorum and properties.get("priority", 0) > HIGHEST_NORMAL_PRIORITY:
+            del properties["priority"]
         mandatory = self._chance(0.25)
         self._step(channel, "basic.publish", unawaited, **values, mandatory=mandatory, properties=properties, body=body)
 
@@ -212,7 +215,8 @@ class Author:
                 values = {"exclusive": self._chance(0.5), "auto_delete": self._chance(0.3)}
                 self._step(self._channel(), "queue.declare", queue="", **values)
             case "bad":
-                self._step(self._channel(), "queue.declare", queue="@bad", **arguments.bad_queue(self._random))
+                values = arguments.bad_queue(self._random, self._quorum)
+                self._step(self._channel(), "queue.declare", queue="@bad", **values)
 
     def _delete_queue(self) -> None:
         queue = self._queue()

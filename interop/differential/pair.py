@@ -12,7 +12,7 @@ import select
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from interop.differential.allowed import ALLOWED, Ending, Rewrite
 from interop.differential.channel import Observation
@@ -70,10 +70,12 @@ class Pair:
         self.sides = (amqpd, rabbitmq)
         self.patience = patience
         self._runs = 0
+        self._program: Program = []
 
     def run(self, program: Program) -> Outcome:
         """Run a program on both, and leave both as they were before."""
         self._runs += 1
+        self._program = program
         for side in self.sides:
             side.begin(f"p{self._runs}_")
         outcome = Outcome()
@@ -134,7 +136,7 @@ class Pair:
         for _ in range(ROUNDS):
             self._ask()
         while True:
-            seen = [rewritten(side.observation(), outcome.allowed) for side in self.sides]
+            seen = [_rewritten(side.observation(), self._program, outcome.allowed) for side in self.sides]
             if seen[0] == seen[1]:
                 return
             if time.monotonic() > deadline:
@@ -190,23 +192,10 @@ def _parted(amqpd: Observation, rabbitmq: Observation) -> tuple[Observation, Obs
     return {n: amqpd[n] for n in names if n in amqpd}, {n: rabbitmq[n] for n in names if n in rabbitmq}
 
 
-def rewritten(seen: Observation, used: set[str]) -> Observation:
+def _rewritten(seen: Observation, program: Program, used: set[str]) -> Observation:
     """What was seen, after every Rewrite; the names of those that had something to do are added to `used`."""
     seen = copy.deepcopy(seen)
-    for message in _messages(seen):
-        for one in ALLOWED:
-            if isinstance(one, Rewrite) and one.change(message):
-                used.add(one.name)
+    for one in ALLOWED:
+        if isinstance(one, Rewrite) and one.change(seen, program):
+            used.add(one.name)
     return seen
-
-
-def _messages(value: Any) -> Iterator[Observation]:
-    """Every message in what was seen."""
-    if isinstance(value, dict):
-        if "properties" in value and "body" in value:
-            yield value
-            return
-        value = list(value.values())
-    if isinstance(value, list):
-        for element in value:
-            yield from _messages(element)

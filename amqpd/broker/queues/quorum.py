@@ -19,6 +19,7 @@ from amqpd.broker.queues.shelf import Shelf
 from amqpd.broker.queues.work import WorkQueue
 from amqpd.broker.settings import AT_LEAST_ONCE, QueueSettings
 from amqpd.errors import ResourceLocked
+from amqpd.wire.properties import EXPIRATION
 from amqpd.wire.table import EMPTY_TABLE, Field
 
 DELIVERY_COUNT: Final = "x-delivery-count"
@@ -44,9 +45,14 @@ class QuorumQueue(WorkQueue):
     def publish(self, message: Message) -> bool:
         if self._limit.rejects and self._refuses():
             return False
-        self.add(message)
-        if self._limit.any:
+        careful = self._limit.any or self.settings.message_ttl is not None or message.properties.flags & EXPIRATION != 0
+        if careful:  # what consumers can take at once neither counts nor expires
+            self.drop_expired()
             self.deliver_ready()
+        self.add(message)
+        if careful:
+            self.deliver_ready()
+        if self._limit.any:
             self.drop_excess()
             self._refusing = self._limit.rejects and self._limit.exceeded(*self._load())
         self.defer_pump()

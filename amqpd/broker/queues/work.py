@@ -47,9 +47,11 @@ class WorkQueue(Queue):
         message = ready.take()
         if message is None:
             return None
+        delivery = Delivery(self, message, ready.position, ready.deliveries, ready.deadline, None)
         if self._timed:
+            self.drop_expired()  # what stood behind it does not count any more
             self.defer_pump()  # another head, another deadline
-        return Delivery(self, message, ready.position, ready.deliveries, ready.deadline, None)
+        return delivery
 
     def acknowledge(self, delivery: Delivery) -> None:
         pass  # it left the queue when it was delivered
@@ -91,6 +93,8 @@ class WorkQueue(Queue):
             message = ready.take()
             assert message is not None  # count said so
             consumer.deliver(message, ready.position, ready.deliveries, ready.deadline)
+            if self._timed:
+                self.drop_expired()  # what stood behind it must not go out either
 
     def drop_expired(self) -> None:
         """Let expired messages die, as far as they stand at the head."""

@@ -219,12 +219,14 @@ def test_there_is_one_timer_for_the_earliest_message(steps: list[tuple[int, int]
 
 def test_deleting_the_exchange_drops_what_it_holds(stage: Stage) -> None:
     exchange = stage.exchange
+    others = stage.world.timers.next_deadline()
     stage.publish(b"1", 1000)
+    assert stage.world.timers.next_deadline() == 1.0
     stage.client.call(1, commands.Exchange.Delete, commands.Exchange.DeleteOk, exchange="d")
     stage.declare("d", "x-delayed-message", {"x-delayed-type": "fanout"})
     stage.bind("q", "d")
     assert exchange.held_count == 0
-    assert stage.world.timers.next_deadline() is None
+    assert stage.world.timers.next_deadline() == others
     stage.world.advance(2)
     assert stage.bodies() == []
 
