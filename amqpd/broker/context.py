@@ -26,5 +26,5 @@ class Context:
         self.random_bytes = random_bytes
 
     def unique_name(self, prefix: str) -> str:
-        """A name nobody can guess: ``prefix-`` and 22 characters of URL-safe base64 (128 bits), as RabbitMQ makes them."""
+        """A name nobody can guess: ``prefix-`` and 22 characters of URL-safe base64 (128 bits), like RabbitMQ's."""
         return prefix + "-" + base64.urlsafe_b64encode(self.random_bytes(16)).decode("ascii").rstrip("=")

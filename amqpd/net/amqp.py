@@ -11,17 +11,15 @@ import socket
 from typing import Final, cast
 
 from amqpd.protocol.connection import Address, Connection, Services
-from amqpd.protocol.throttle import STALLED
+from amqpd.protocol.throttle import ANSWERS_UNREAD
 from amqpd.wire.output import Wire
 
 # Octets that wait in the transport before deliveries stop, and below which they go on.
 HIGH_WATER: Final = 1024 * 1024
 LOW_WATER: Final = 256 * 1024
-# A read of so many octets is a turn of its own. The event loop may read a busy socket dozens of times before it looks at
-# another one; waiting for that would let one publisher's messages pile up while their consumers have nothing to do.
+# A read of so many octets is a turn of its own. The event loop may read a busy socket dozens of times before it looks
+# at another one; waiting for that would let one publisher's messages pile up while their consumers have nothing to do.
 LARGE_READ: Final = 64 * 1024
-# With so many, requests are not read any more either: their answers are not being read.
-ANSWERS_UNREAD: Final = 16 * 1024 * 1024
 
 
 class SocketWire(Wire):
@@ -78,12 +76,13 @@ class AMQPSocket(asyncio.Protocol):
         self._open_sockets.add(self)
 
     def data_received(self, data: bytes) -> None:
-        assert self.connection is not None and self._wire is not None  # connection_made came first
+        assert self.connection is not None  # connection_made came first
+        assert self._wire is not None
         self.connection.receive(data)
         if len(data) >= LARGE_READ:
             self._turn.finish()
         if self.connection.output.stalled and self._wire.unsent() > ANSWERS_UNREAD:
-            self.connection.throttle.add(STALLED)
+            self.connection.throttle.stall()
 
     def pause_writing(self) -> None:
         assert self.connection is not None
@@ -91,7 +90,6 @@ class AMQPSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         assert self.connection is not None
-        self.connection.throttle.remove(STALLED)
         self.connection.output.unstall()
 
     def eof_received(self) -> bool:

@@ -200,13 +200,7 @@ class Channel:
         return self.reply_queue.name
 
     def open_reply_queue(self, tag: str) -> None:
-        """Start the reply consumer of this channel (RabbitMQ, direct reply-to).
-
-        Raises:
-            PreconditionFailed: there is one.
-        """
-        if self.reply_queue is not None:
-            raise PreconditionFailed("reply consumer already set")
+        """Start the reply consumer of this channel, which has none (RabbitMQ, direct reply-to)."""
         name = self.context.unique_name(REPLY_TO + ".g") + "." + self.context.unique_name("k")
         self.reply_queue = ReplyQueue(name, tag, ReplyConsumer(self, tag))
         self.vhost.add_reply_queue(self.reply_queue)

@@ -1,8 +1,8 @@
 """basic.publish: from a publisher's bytes to the queues (AMQP 0-9-1 section 1.8.3.7).
 
 The checks stand in RabbitMQ 4.0's order: immediate, body size, write permission, exchange, properties, reply-to,
-expiration, CC and BCC, user_id. What depends on exchange and routing key only is remembered while they stay the same and
-the virtual host does not change; so are the properties, whose octets are mostly the same too.
+expiration, CC and BCC, user_id. What depends on exchange and routing key only is remembered while they stay the same
+and the virtual host does not change; so are the properties, whose octets are mostly the same too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from amqpd.broker.routing import keys_of
 from amqpd.errors import AccessRefused, NotImplementedByServer, PreconditionFailed
 from amqpd.protocol.session import IMPERSONATOR
 from amqpd.protocol.transaction import HeldPublish
-from amqpd.wire.properties import EMPTY_PROPERTIES, EXPIRATION, HEADERS, REPLY_TO as REPLY_TO_FLAG, USER_ID, Properties
+from amqpd.wire.properties import EMPTY_PROPERTIES, EXPIRATION, HEADERS, USER_ID, Properties
+from amqpd.wire.properties import REPLY_TO as REPLY_TO_FLAG
 
 if TYPE_CHECKING:
     from amqpd.protocol.channel import Channel

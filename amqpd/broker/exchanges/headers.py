@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import ClassVar, Final, TypeAlias, final
 
 from amqpd.broker.binding import Binding, Destination
-from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.erlang import term
+from amqpd.broker.exchanges.base import Exchange
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import Field, Table

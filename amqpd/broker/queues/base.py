@@ -1,7 +1,7 @@
 """The interface of a queue, whatever its type.
 
-Rule: nothing outside broker/queues/ asks which type a queue is. What a type can do differently is a method here; what it
-supports is data.
+Rule: nothing outside broker/queues/ asks which type a queue is. What a type can do differently is a method here; what
+it supports is data.
 """
 
 from __future__ import annotations
@@ -121,7 +121,10 @@ class Queue(MessageSink):
 
     def unsubscribe(self, consumer: Consumer) -> bool:
         """No more deliveries to this consumer; what it has stays with it. True when it was the last one."""
-        return self.consumers.remove(consumer) and len(self.consumers) == 0
+        was_last = self.consumers.remove(consumer) and len(self.consumers) == 0
+        if was_last:
+            self.defer_pump()  # publishers are no longer held for its sake
+        return was_last
 
     def resume(self, consumer: Consumer) -> None:
         """A consumer that could not take messages can again."""

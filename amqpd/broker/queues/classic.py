@@ -49,6 +49,7 @@ class ClassicQueue(Queue):
         pass  # no dead-letter exchange: dropped
 
     def purge(self) -> int:
+        self.defer_pump()  # for the publishers that were held
         return self._lane.clear()
 
     def pump(self) -> None:

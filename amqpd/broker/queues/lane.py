@@ -1,8 +1,8 @@
 """A lane: ready messages in the order of their positions.
 
-Every message that enters a lane gets the next position. Deliveries leave from the head only, so a message that comes back
-always has a lower position than everything that was never delivered: the lane is a list of fresh messages whose positions
-are implied, preceded by a small heap of returned ones.
+Every message that enters a lane gets the next position. Deliveries leave from the head only, so a message that comes
+back always has a lower position than everything that was never delivered: the lane is a list of fresh messages whose
+positions are implied, preceded by a small heap of returned ones.
 """
 
 from __future__ import annotations
