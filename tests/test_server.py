@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -22,8 +23,10 @@ import amqpd
 from amqpd import __version__
 from amqpd.clock import ManualClock
 from amqpd.config import Config
+from amqpd.logs import configure
 from amqpd.protocol.limits import Limits
 from amqpd.server import SHUTDOWN_SECONDS, Server, amqp_url, limits_of, write_ready_file
+from amqpd.turn import Work
 from tests.builders import PROTOCOL_HEADER, World
 from tests.net.peers import OPENING
 
@@ -269,6 +272,21 @@ def test_a_guest_from_elsewhere_does_not_get_beyond_the_login() -> None:
     stranger.start_ok()
     assert stranger.connection_closed()[0] == 403
     assert [name for name, _ in world.observer.events] == ["refused"]
+
+
+@pytest.mark.usefixtures("loggers_as_before")
+def test_a_fault_in_the_work_of_a_turn_is_logged_with_its_traceback() -> None:
+    class Broken(Work):
+        def run(self) -> None:
+            raise ValueError("fault")
+
+    stream = io.StringIO()
+    faulty = Server(Config(), ManualClock(), configure("info", "json", stream))
+    faulty.context.turn.defer(Broken())
+    faulty.context.turn.finish()
+    logged = json.loads(stream.getvalue())
+    assert (logged["level"], logged["event"]) == ("error", "server.fault")
+    assert logged["traceback"].endswith("ValueError: fault")
 
 
 def test_the_protocol_gets_every_limit_of_the_configuration() -> None:

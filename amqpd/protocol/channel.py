@@ -184,10 +184,9 @@ class Channel:
 
     def consumer_cancelled(self, consumer: ChannelConsumer) -> None:
         """The broker ended a consumer, its queue was deleted (RabbitMQ, consumer cancellation notification)."""
-        if self.consumers.get(consumer.tag) is consumer:
-            del self.consumers[consumer.tag]
-            if self.session.notify_cancel and self.state is ChannelState.OPEN:
-                self.send(make(commands.Basic.Cancel, consumer_tag=consumer.tag, nowait=True))
+        del self.consumers[consumer.tag]
+        if self.session.notify_cancel:
+            self.send(make(commands.Basic.Cancel, consumer_tag=consumer.tag, nowait=True))
 
     def reply_address(self) -> str:
         """The address that replaces ``amq.rabbitmq.reply-to`` in a message published here.

@@ -137,9 +137,8 @@ class Connection(FrameHandler):
         self.handshake = Handshake(services.broker, services.users, services.limits, address.peer_host)
         self._start = b""  # the protocol header as far as it has come
         self._heartbeat: Heartbeat | None = None
-        self._timer: Timer | None = self._context.timers.call_later(
-            services.limits.handshake_timeout, self._handshake_timed_out
-        )
+        timeout = services.limits.handshake_timeout
+        self._timer: Timer = self._context.timers.call_later(timeout, self._handshake_timed_out)
         self._channels: dict[int, Channel] = {}
         self._last_channel: Channel | None = None
         self._method: i64 = 0  # class and method id of what is being processed; 0 for none
@@ -175,8 +174,7 @@ class Connection(FrameHandler):
         self._reader.stop()
         self._release()
         was_open = self.session is not None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         if self._heartbeat is not None:
             self._heartbeat.stop()
         self.state = ConnectionState.CLOSED
@@ -395,8 +393,7 @@ class Connection(FrameHandler):
 
     def _open(self, method: commands.Connection.Open) -> None:
         self.session = self.handshake.open(method)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._send(make(commands.Connection.OpenOk))
         self.state = ConnectionState.RUNNING
         self._observer.opened(self, self.session)
@@ -495,22 +492,19 @@ class Connection(FrameHandler):
         return float(heartbeat) if 0 < heartbeat < CLOSE_SECONDS else CLOSE_SECONDS
 
     def _close_socket_after(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._timer = self._context.timers.call_later(seconds, self._close_socket)
 
     def _close_socket(self) -> None:
         if self._heartbeat is not None:
             self._heartbeat.stop()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self.output.close()
 
     # Timers and brakes.
 
     def _handshake_timed_out(self) -> None:
-        if self.state in HANDSHAKE:
-            self._disconnect(Disconnect("handshake timeout"))
+        self._disconnect(Disconnect("handshake timeout"))
 
     def _peer_is_dead(self) -> None:
         if self.state in ENDED:

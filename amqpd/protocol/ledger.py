@@ -143,12 +143,10 @@ class Ledger:
     def _new_tail(self, number: i64) -> Chunk:
         if self._tail is not None and self._tail.live == 0:
             del self._chunks[int(self._tail_number)]
-        chunk = self._chunks.get(int(number))
-        if chunk is None:
-            chunk = Chunk()
-            self._chunks[int(number)] = chunk
-            if self.count == 0:
-                self._oldest = number
+        if self.count == 0:
+            self._oldest = number
+        chunk = Chunk()
+        self._chunks[int(number)] = chunk
         self._tail = chunk
         self._tail_number = number
         return chunk

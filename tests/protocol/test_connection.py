@@ -8,6 +8,7 @@ import pytest
 from pamqp import base, commands
 
 from amqpd.auth.users import User
+from amqpd.errors import NotFound
 from amqpd.protocol.connection import Address, Connection, Observer
 from amqpd.protocol.limits import Limits
 from amqpd.protocol.state import ConnectionState
@@ -268,15 +269,16 @@ def test_an_observer_may_ignore_everything(client: Client) -> None:
     observer = Observer()
     connection: Connection = client.connection
     assert connection.session is not None
-    error = ValueError()
-    calls = [
-        observer.authenticated(connection, "u"),
-        observer.opened(connection, connection.session),
-        observer.refused(connection, "r"),
-        observer.closed(connection, "r"),
-        observer.crashed(connection, error),
-    ]
-    assert calls == [None] * 5
+    before = client.wire.written
+    observer.authenticated(connection, "u")
+    observer.opened(connection, connection.session)
+    observer.refused(connection, "r")
+    observer.channel_failed(connection, 1, NotFound())
+    observer.failed(connection, NotFound())
+    observer.closed(connection, "r")
+    observer.crashed(connection, ValueError())
+    client.world.finish()
+    assert client.wire.written == before
 
 
 # Faults of the broker's own.

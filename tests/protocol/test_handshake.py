@@ -131,7 +131,7 @@ def test_start_says_what_rabbitmq_says(world: World) -> None:
     assert (start.version_major, start.version_minor) == (0, 9)
     assert start.mechanisms.split() == [b"PLAIN", b"AMQPLAIN"]  # type: ignore[comparison-overlap]  # longstrs are bytes
     assert start.locales == b"en_US"  # type: ignore[comparison-overlap]  # as above
-    properties = start.server_properties
+    properties: object = start.server_properties
     assert isinstance(properties, Table)
     names = [name for name, _ in properties.items()]
     assert names == ["capabilities", "cluster_name", "copyright", "information", "platform", "product", "version"]
@@ -142,7 +142,7 @@ def test_start_says_what_rabbitmq_says(world: World) -> None:
 def test_every_capability_of_rabbitmq_is_announced(world: World) -> None:
     client = world.raw_client()
     client.feed(PROTOCOL_HEADER)
-    properties = client.receive_one(0, commands.Connection.Start).server_properties
+    properties: object = client.receive_one(0, commands.Connection.Start).server_properties
     assert isinstance(properties, Table)
     field = properties.get("capabilities")
     assert field is not None

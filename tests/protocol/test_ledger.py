@@ -121,7 +121,7 @@ class LedgerAgainstDict(RuleBasedStateMachine):
 
 
 TestLedgerAgainstDict = LedgerAgainstDict.TestCase
-TestLedgerAgainstDict.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestLedgerAgainstDict.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 
 
 def test_tags_begin_at_1() -> None:
@@ -161,6 +161,27 @@ def test_one_message_that_is_never_settled_keeps_one_chunk_and_not_all_behind_it
     for _ in range(20 * CHUNK):
         ledger.settle(ledger.add(delivery()))
     assert len(ledger._chunks) <= 2
+
+
+def test_settling_up_to_a_tag_passes_over_tags_that_needed_no_acknowledgement() -> None:
+    ledger, deliveries = filled(1)
+    for _ in range(3 * CHUNK):
+        ledger.skip()
+    last = delivery()
+    tag = ledger.add(last)
+    assert ledger.settle_up_to(tag) == [*deliveries, last]
+
+
+@pytest.mark.parametrize("skipped", [0, 1, 3 * CHUNK])
+def test_after_a_rollback_deliveries_go_on_behind_what_was_restored(skipped: int) -> None:
+    ledger, deliveries = filled(3)
+    held = ledger.settle_all()
+    for _ in range(skipped):
+        ledger.skip()
+    ledger.restore(held)
+    added = delivery()
+    assert ledger.add(added) == 4 + skipped
+    assert ledger.settle_up_to(4 + skipped) == [*deliveries, added]
 
 
 def test_what_a_rollback_restores_stands_under_its_old_tags() -> None:

@@ -16,8 +16,8 @@ from tests.builders import Client, World
 
 COMMANDS: list[type[base.Frame]] = [*commands.INDEX_MAPPING.values(), AccessRequest, AccessRequestOk]
 STATES = list(ConnectionState)
-LOGIN = {"mechanism": "PLAIN", "response": b"\0guest\0guest"}
-TUNING = {"channel_max": 2047, "frame_max": 131_072}
+LOGIN: dict[str, object] = {"mechanism": "PLAIN", "response": b"\0guest\0guest"}
+TUNING: dict[str, object] = {"channel_max": 2047, "frame_max": 131_072}
 
 # What a legal method sends back and which state it leads to, given the arguments of a well-behaved client.
 Step = tuple[dict[str, object], type[base.Frame] | None, ConnectionState]

@@ -22,7 +22,7 @@ def client(client: Client) -> Client:
 
 def ready(client: Client, queue: str = "q") -> int:
     """Messages ready in a queue."""
-    return client.declare(queue, channel=2).message_count
+    return client.declare(queue, channel=2).message_count or 0
 
 
 def commit(client: Client) -> None:

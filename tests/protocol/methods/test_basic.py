@@ -32,7 +32,7 @@ def get(client: Client, count: int = 1) -> list[Content]:
 
 def consume_ok(client: Client, **arguments: object) -> str:
     """Start a consumer of an empty queue; its tag."""
-    return client.call(1, commands.Basic.Consume, commands.Basic.ConsumeOk, **arguments).consumer_tag
+    return client.call(1, commands.Basic.Consume, commands.Basic.ConsumeOk, **arguments).consumer_tag or ""
 
 
 def assert_closed(client: Client, code: int, text: str, method_id: int) -> None:

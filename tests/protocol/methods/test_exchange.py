@@ -13,14 +13,14 @@ DEFAULT = (403, "ACCESS_REFUSED - operation not permitted on the default exchang
 
 def declare(client: Client, exchange: str, exchange_type: str = "direct", **arguments: object) -> None:
     """Declare an exchange."""
-    call = (1, commands.Exchange.Declare, commands.Exchange.DeclareOk)
-    client.call(*call, exchange=exchange, exchange_type=exchange_type, **arguments)
+    values = {"exchange": exchange, "exchange_type": exchange_type, **arguments}
+    client.call(1, commands.Exchange.Declare, commands.Exchange.DeclareOk, **values)
 
 
 def bind(client: Client, source: str, destination: str, routing_key: str = "", **arguments: object) -> None:
     """Bind an exchange to an exchange."""
-    call = (1, commands.Exchange.Bind, commands.Exchange.BindOk)
-    client.call(*call, source=source, destination=destination, routing_key=routing_key, **arguments)
+    values = {"source": source, "destination": destination, "routing_key": routing_key, **arguments}
+    client.call(1, commands.Exchange.Bind, commands.Exchange.BindOk, **values)
 
 
 def restrict(world: World, configure: str = ".*", write: str = ".*", read: str = ".*") -> Client:
