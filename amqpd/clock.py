@@ -81,7 +81,8 @@ class Timer:
 class Timers:
     """The broker's one heap of timers.
 
-    The edge sleeps until next_deadline() and then calls run_due(). Tests move a ManualClock and call run_due() themselves.
+    The edge sleeps until next_deadline() and then calls run_due(). Tests move a ManualClock and call run_due()
+    themselves.
 
     Args:
         clock: read once per run_due and once per call_later.

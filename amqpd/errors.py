@@ -1,8 +1,8 @@
 """The errors that AMQP 0-9-1 knows, each carrying its reply code.
 
-Rule: what may live here is the mapping from "what went wrong" to reply code, name and scope. An error is raised where it
-is found, and caught once, in the connection, which adds the ids of the method being processed and closes the channel or
-the connection. Nothing here knows frames or sockets.
+Rule: what may live here is the mapping from "what went wrong" to reply code, name and scope. An error is raised where
+it is found, and caught once, in the connection, which adds the ids of the method being processed and closes the channel
+or the connection. Nothing here knows frames or sockets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ class AMQPError(Exception):
 
     Args:
         explanation: the part of the reply text behind ``NAME - ``; empty gives the bare name.
-        about_method: False when the error does not belong to the method being processed; class and method id are then 0.
+        about_method: False when the error does not belong to the method being processed; class and method id are
+            then 0.
     """
 
     code: ClassVar[int] = 541
@@ -137,8 +138,8 @@ class Disconnect(Exception):
 
     Args:
         reason: for the log.
-        linger: seconds to wait before closing. RabbitMQ waits 3 s where a client may be guessing (failed logins, refused
-            tuning) and closes at once where the bytes make no sense.
+        linger: seconds to wait before closing. RabbitMQ waits 3 s where a client may be guessing (failed logins,
+            refused tuning) and closes at once where the bytes make no sense.
     """
 
     def __init__(self, reason: str, linger: float = 0.0) -> None:

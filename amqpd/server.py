@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ from amqpd.clock import Clock, SystemClock, Timers
 from amqpd.config import Config
 from amqpd.logs import ERROR, INFO, ROOT, event
 from amqpd.net.driver import LoopDriver
-from amqpd.net.listeners import Listeners, ListenError, bind
+from amqpd.net.listeners import ListenError, Listeners, bind
 from amqpd.net.memory import MemoryWatch, total_memory
 from amqpd.net.observer import LogObserver
 from amqpd.protocol.connection import Services
@@ -97,7 +96,7 @@ class Server:
                 open_socket.connection.force_close(SHUTDOWN_REASON)
         self.context.turn.finish()
         with anyio.move_on_after(SHUTDOWN_SECONDS):
-            while self.listeners.open_sockets:
+            while self.listeners.open_sockets:  # noqa: ASYNC110 - an event would be work for every socket that closes
                 await anyio.sleep(0.01)
         for open_socket in list(self.listeners.open_sockets):
             open_socket.abort()
@@ -114,7 +113,7 @@ def run(config: Config) -> int:
     try:
         anyio.run(serve, server, begun, backend="asyncio", backend_options=options)
     except ListenError as error:
-        print(f"amqpd: {error}", file=sys.stderr)
+        sys.stderr.write(f"amqpd: {error}\n")
         return CANNOT_START
     return 0
 
@@ -145,8 +144,9 @@ def announce(server: Server, seconds: float) -> None:
     ready_file = server.config.ready_file
     if ready_file is not None:
         write_ready_file(ready_file, server)
-    print(f"amqpd {__version__} ready in {seconds * 1000:.0f} ms: {' '.join(urls)}")
-    print("Server startup complete; 0 plugins started.", flush=True)
+    sys.stdout.write(f"amqpd {__version__} ready in {seconds * 1000:.0f} ms: {' '.join(urls)}\n")
+    sys.stdout.write("Server startup complete; 0 plugins started.\n")
+    sys.stdout.flush()
 
 
 def write_ready_file(path: Path, server: Server) -> None:

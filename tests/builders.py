@@ -117,7 +117,9 @@ class World:
         self.broker = Broker(self.context, "amqpd@test")
         self.users: UserStore = with_guest(UserStore())
         self.observer = Recorder()
-        self.services = Services(self.broker, self.users, limits or Limits(), self.observer, "0.0", Connections(self.context))
+        self.services = Services(
+            self.broker, self.users, limits or Limits(), self.observer, "0.0", Connections(self.context)
+        )
 
     @property
     def vhost(self) -> VHost:
@@ -151,9 +153,9 @@ class World:
 class Client:
     """The client's end of one connection."""
 
-    def __init__(self, world: World, peer: str) -> None:
+    def __init__(self, world: World, peer: str = "127.0.0.1", wire: FakeWire | None = None) -> None:
         self.world = world
-        self.wire = FakeWire()
+        self.wire = wire or FakeWire()
         self.connection = Connection(world.services, self.wire, Address(peer, 40000, "127.0.0.1", 5672))
         self.frame_max = 131_072
         self._taken = 0
@@ -250,7 +252,8 @@ class Client:
         received = self.received()
         assert len(received) == 1, f"expected one {command.name}, got {describe(received)}"
         number, method = received[0]
-        assert number == channel and isinstance(method, command), f"expected {command.name}, got {describe(received)}"
+        assert number == channel, f"expected {command.name} on channel {channel}, got {describe(received)}"
+        assert isinstance(method, command), f"expected {command.name}, got {describe(received)}"
         return method
 
     def messages(self) -> list[Content]:
@@ -331,6 +334,11 @@ def assemble(frames: list[tuple[int, int, bytes]]) -> list[tuple[int, base.Frame
             body += frames.pop(0)[2]
         received.append((channel, Content(method, Properties(header[12:]), body)))
     return received
+
+
+def is_read(client: Client) -> bool:
+    """The broker reads what this client sends. A function, for type checkers believe that attributes do not change."""
+    return client.wire.reading
 
 
 def describe(received: list[tuple[int, base.Frame | Content]]) -> str:

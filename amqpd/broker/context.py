@@ -32,5 +32,5 @@ class Context:
         return int(self.clock.time() * 1000)
 
     def unique_name(self, prefix: str) -> str:
-        """A name nobody can guess: ``prefix-`` and 22 characters of URL-safe base64 (128 bits), as RabbitMQ makes them."""
+        """A name nobody can guess: ``prefix-`` and 22 characters of URL-safe base64 (128 bits), like RabbitMQ's."""
         return prefix + "-" + base64.urlsafe_b64encode(self.random_bytes(16)).decode("ascii").rstrip("=")

@@ -3,13 +3,13 @@
 Rule: a Message never changes after it was made (but for the cache of its own wire form) and is shared by every queue it
 was routed to. What a queue knows about it (position, deadline, redelivery) belongs to the queue.
 
-Exchange and routing key as they stand in basic.publish are byte for byte what basic.deliver needs; header and body frames
-go out as they came in, with the channel number patched where it differs and re-cut where frame_max is smaller.
+Exchange and routing key as they stand in basic.publish are byte for byte what basic.deliver needs; header and body
+frames go out as they came in, with the channel number patched where it differs and re-cut where frame_max is smaller.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
 from librt.strings import read_i32_be
 from mypy_extensions import i64
@@ -19,8 +19,6 @@ from amqpd.wire.properties import Properties
 
 if TYPE_CHECKING:
     from amqpd.broker.deaths import DeathHistory
-
-ANY_FRAME_PAYLOAD: Final = 1 << 40
 
 
 @final

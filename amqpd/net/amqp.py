@@ -11,7 +11,7 @@ import socket
 from typing import Final, cast
 
 from amqpd.protocol.connection import Address, Connection, Services
-from amqpd.protocol.throttle import RESTING, STALLED
+from amqpd.protocol.throttle import ANSWERS_UNREAD, RESTING
 from amqpd.wire.output import Wire
 
 # Octets that wait in the transport before deliveries stop, and below which they go on.
@@ -24,8 +24,6 @@ LARGE_READ: Final = 64 * 1024
 # Publishers to queues that their consumers cannot keep short, all together, get one part of the broker's time, everybody
 # else so many.
 REST_FACTOR: Final = 3.0
-# With so many, requests are not read any more either: their answers are not being read.
-ANSWERS_UNREAD: Final = 16 * 1024 * 1024
 
 
 class SocketWire(Wire):
@@ -97,13 +95,14 @@ class AMQPSocket(asyncio.Protocol):
         self._open_sockets.add(self)
 
     def data_received(self, data: bytes) -> None:
-        assert self.connection is not None and self._wire is not None  # connection_made came first
+        assert self.connection is not None  # connection_made came first
+        assert self._wire is not None
         if len(data) < LARGE_READ:
             self.connection.receive(data)
         else:
             self._receive_much(self.connection, data)
         if self.connection.output.stalled and self._wire.unsent() > ANSWERS_UNREAD:
-            self.connection.throttle.add(STALLED)
+            self.connection.throttle.stall()
 
     def _receive_much(self, connection: Connection, data: bytes) -> None:
         """A large read is a turn of its own, and then it is the others' turn."""
@@ -130,7 +129,6 @@ class AMQPSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         assert self.connection is not None
-        self.connection.throttle.remove(STALLED)
         self.connection.output.unstall()
 
     def eof_received(self) -> bool:

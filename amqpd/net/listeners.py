@@ -88,6 +88,8 @@ def _bind_one(host: str, port: int) -> socket.socket | None:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
         raise ListenError(f"Cannot listen on {host}: {error.strerror}; give another --host.") from error
+    except UnicodeError as error:  # such as a..b, or a label of more than 63 characters
+        raise ListenError(f"Cannot listen on {host}: this is no host name; give another --host.") from error
     try:
         sock = socket.socket(family, kind, proto)
     except OSError:  # the machine has no such address family

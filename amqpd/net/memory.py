@@ -32,13 +32,16 @@ class MemoryWatch:
         self._look()
 
     def _look(self) -> None:
-        used = resident_memory()
+        self._broker.context.timers.call_later(LOOK_EVERY, self._look)
+        try:
+            used = resident_memory()
+        except OSError:  # no descriptor is free at the moment; the next look may find one
+            return
         if used > self._limit:
             if self._broker.alarms.set(MEMORY):
                 event(self._logger, WARNING, "alarm.set", resource=MEMORY, used=used, limit=self._limit)
         elif self._broker.alarms.clear(MEMORY):
             event(self._logger, INFO, "alarm.cleared", resource=MEMORY, used=used, limit=self._limit)
-        self._broker.context.timers.call_later(LOOK_EVERY, self._look)
 
 
 def resident_memory() -> int:

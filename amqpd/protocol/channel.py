@@ -189,10 +189,9 @@ class Channel:
 
     def consumer_cancelled(self, consumer: ChannelConsumer) -> None:
         """The broker ended a consumer, its queue was deleted (RabbitMQ, consumer cancellation notification)."""
-        if self.consumers.get(consumer.tag) is consumer:
-            del self.consumers[consumer.tag]
-            if self.session.notify_cancel and self.state is ChannelState.OPEN:
-                self.send(make(commands.Basic.Cancel, consumer_tag=consumer.tag, nowait=True))
+        del self.consumers[consumer.tag]
+        if self.session.notify_cancel:
+            self.send(make(commands.Basic.Cancel, consumer_tag=consumer.tag, nowait=True))
 
     def reply_address(self) -> str:
         """The address that replaces ``amq.rabbitmq.reply-to`` in a message published here.
@@ -205,13 +204,7 @@ class Channel:
         return self.reply_queue.name
 
     def open_reply_queue(self, tag: str) -> None:
-        """Start the reply consumer of this channel (RabbitMQ, direct reply-to).
-
-        Raises:
-            PreconditionFailed: there is one.
-        """
-        if self.reply_queue is not None:
-            raise PreconditionFailed("reply consumer already set")
+        """Start the reply consumer of this channel, which has none (RabbitMQ, direct reply-to)."""
         name = self.context.unique_name(REPLY_TO + ".g") + "." + self.context.unique_name("k")
         self.reply_queue = ReplyQueue(name, tag, ReplyConsumer(self, tag))
         self.vhost.add_reply_queue(self.reply_queue)

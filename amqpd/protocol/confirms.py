@@ -1,8 +1,8 @@
 """Publisher confirms: which publishes of a channel are answered, and with what (RabbitMQ, confirms).
 
 Answers are gathered during the turn as runs of consecutive numbers with the same outcome and leave at its end, one
-basic.ack or basic.nack with multiple=true per run. A run is sent in the order of its numbers, so ``multiple`` never covers
-a number with another outcome.
+basic.ack or basic.nack with multiple=true per run. A run is sent in the order of its numbers, so ``multiple`` never
+covers a number with another outcome.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from amqpd.protocol.patience import Patience
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.session import Session, has_capability
 from amqpd.protocol.state import ENDED, HANDSHAKE, LEGAL, ConnectionState
-from amqpd.protocol.throttle import Throttle
+from amqpd.protocol.throttle import ANSWERS_UNREAD, Throttle
 from amqpd.wire.frames import (
     BASIC_ACK,
     BASIC_PUBLISH,
@@ -49,11 +49,14 @@ from amqpd.wire.frames import (
     octets_text,
     unknown_frame,
 )
-from amqpd.wire.methods import Method, decode, encode, ids, make
+from amqpd.wire.methods import Method, decode, encode, make
 from amqpd.wire.output import Output, Wire
 
 # Octets of payload before tuning; RabbitMQ 4.1 allows as many.
 INITIAL_PAYLOAD: Final = 8192
+# What a frame must at least hold to be one of its type: the ids of a method, what a content header begins with.
+LEAST_PAYLOAD: Final = {METHOD: 4, HEADER: 12, BODY: 0}
+NO_SUCH_FRAME: Final = 1 << 32
 # A peer that does not answer connection.close is waited for as long as its heartbeat, at most this many seconds.
 CLOSE_SECONDS: Final = 30.0
 
@@ -134,12 +137,12 @@ class Connection(FrameHandler):
         self.output.on_room = self._room
         self.throttle = Throttle(wire, self._reader, self._may_hold, self._reading_changed)
         self.throttle.on_unblock = self._unblocked
+        self.throttle.on_unstall = self._process_kept
         self.handshake = Handshake(services.broker, services.users, services.limits, address.peer_host)
         self._start = b""  # the protocol header as far as it has come
         self._heartbeat: Heartbeat | None = None
-        self._timer: Timer | None = self._context.timers.call_later(
-            services.limits.handshake_timeout, self._handshake_timed_out
-        )
+        timeout = services.limits.handshake_timeout
+        self._timer: Timer = self._context.timers.call_later(timeout, self._handshake_timed_out)
         self._channels: dict[int, Channel] = {}
         self._last_channel: Channel | None = None
         self._method: i64 = 0  # class and method id of what is being processed; 0 for none
@@ -175,8 +178,7 @@ class Connection(FrameHandler):
         self._reader.stop()
         self._release()
         was_open = self.session is not None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         if self._heartbeat is not None:
             self._heartbeat.stop()
         self.state = ConnectionState.CLOSED
@@ -189,6 +191,9 @@ class Connection(FrameHandler):
             self._disconnect(Disconnect(explanation))
         elif self.state not in ENDED:
             self._fail(ConnectionForced(explanation, about_method=False), 0)
+            # Even of a blocked connection the answer must be read; messages before it are discarded now.
+            self._told_blocked = False
+            self.throttle.unblock()
 
     def check_patience(self, now: float) -> None:
         """Close the channels whose deliveries have waited too long for their acknowledgement.
@@ -220,8 +225,8 @@ class Connection(FrameHandler):
             target.publishing.publish(route, bits, content, header_end, body_size, body_size)
         except AMQPError as error:
             self._fail(error, channel)
-        except Exception as error:  # a fault of the broker's own must not take other connections along
-            self._crash(error)
+        except Exception as fault:  # one of the broker's own must not take other connections along
+            self._crash(fault)
         if self._alarms.active:
             self._block()
 
@@ -239,8 +244,8 @@ class Connection(FrameHandler):
             target.acknowledge(tag, multiple)
         except AMQPError as error:
             self._fail(error, channel)
-        except Exception as error:  # as above
-            self._crash(error)
+        except Exception as fault:  # as above
+            self._crash(fault)
 
     def on_frame(self, kind: i64, channel: i64, payload: bytes) -> None:
         self._method = 0
@@ -250,8 +255,10 @@ class Connection(FrameHandler):
             self._fail(error, channel)
         except Disconnect as disconnect:
             self._disconnect(disconnect)
-        except Exception as error:  # as above
-            self._crash(error)
+        except Exception as fault:  # as above
+            self._crash(fault)
+        if self.output.size > ANSWERS_UNREAD:
+            self.throttle.stall()
 
     # Frames.
 
@@ -273,7 +280,7 @@ class Connection(FrameHandler):
     def _frame(self, kind: i64, number: i64, payload: bytes) -> None:
         if kind == HEARTBEAT:
             check_heartbeat(number, payload)
-        elif kind not in (METHOD, HEADER, BODY):
+        elif len(payload) < LEAST_PAYLOAD.get(int(kind), NO_SUCH_FRAME):
             raise unknown_frame(kind, payload)
         elif number == 0:
             self._connection_frame(kind, payload)
@@ -286,7 +293,7 @@ class Connection(FrameHandler):
         if kind != METHOD:
             if self.state in ENDED:
                 return
-            raise UnexpectedFrame("expected method frame, got non method frame instead", about_method=False)
+            raise unexpected_frame(kind, payload)
         method = self._decode(payload)
         if type(method) in LEGAL[self.state]:
             self._handle(method)
@@ -368,7 +375,7 @@ class Connection(FrameHandler):
             self._block()
 
     def _decode(self, payload: bytes) -> Method:
-        self._method = int.from_bytes(payload[:4], "big") if len(payload) >= 4 else 0
+        self._method = int.from_bytes(payload[:4], "big")
         return decode(payload)
 
     # Methods of the connection class.
@@ -403,8 +410,7 @@ class Connection(FrameHandler):
 
     def _open(self, method: commands.Connection.Open) -> None:
         self.session = self.handshake.open(method)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._send(make(commands.Connection.OpenOk))
         self.state = ConnectionState.RUNNING
         self._services.connections.add(self)
@@ -474,6 +480,8 @@ class Connection(FrameHandler):
         self._reader.stop()
         self._release()
         self.state = ConnectionState.CLOSED
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         if disconnect.linger:
             self._close_socket_after(disconnect.linger)
         else:
@@ -504,25 +512,25 @@ class Connection(FrameHandler):
         return float(heartbeat) if 0 < heartbeat < CLOSE_SECONDS else CLOSE_SECONDS
 
     def _close_socket_after(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._timer = self._context.timers.call_later(seconds, self._close_socket)
 
     def _close_socket(self) -> None:
         if self._heartbeat is not None:
             self._heartbeat.stop()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self.output.close()
 
     # Timers and brakes.
 
     def _handshake_timed_out(self) -> None:
-        if self.state in HANDSHAKE:
-            self._disconnect(Disconnect("handshake timeout"))
+        self._disconnect(Disconnect("handshake timeout"))
 
     def _peer_is_dead(self) -> None:
-        self._disconnect(Disconnect("missed heartbeats from client"))
+        if self.state in ENDED:
+            self._close_socket()
+        else:
+            self._disconnect(Disconnect("missed heartbeats from client"))
 
     def _may_hold(self) -> bool:
         return not any(channel.consumers or channel.ledger.count for channel in self._channels.values())
@@ -549,11 +557,16 @@ class Connection(FrameHandler):
         if self._told_blocked:
             self._told_blocked = False
             self._send(make(commands.Connection.Unblocked))
-        self.receive(b"")
+        self._process_kept()
 
     def _room(self) -> None:
         for channel in self._channels.values():
             channel.resume_consumers()
+        self.throttle.unstall()
+
+    def _process_kept(self) -> None:
+        """Go on in the middle of what was read."""
+        self.receive(b"")
 
     def _find_channel(self, number: i64) -> Channel | None:
         channel = self._channels.get(int(number))
@@ -572,9 +585,14 @@ def check_heartbeat(number: i64, payload: bytes) -> None:
         UnexpectedFrame, FrameError: this one does not.
     """
     if number:
-        raise UnexpectedFrame(f"type {HEARTBEAT}, {octets_text(payload)}", about_method=False)
+        raise unexpected_frame(HEARTBEAT, payload)
     if payload:
         raise unknown_frame(HEARTBEAT, payload)
+
+
+def unexpected_frame(kind: i64, payload: bytes) -> UnexpectedFrame:
+    """The error for a frame on a channel where its type has no place."""
+    return UnexpectedFrame(f"type {kind}, {octets_text(payload)}", about_method=False)
 
 
 def close_method(command: type[Method], error: AMQPError, method: i64) -> Method:

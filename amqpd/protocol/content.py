@@ -1,7 +1,7 @@
 """A message arriving frame by frame: the slow path of basic.publish (AMQP 0-9-1 section 4.2.6).
 
-A publish whose frames lie complete behind each other never comes here (wire.frames hands it on whole). This is for bodies
-of several frames, for frames of several channels mixed, and for everything that is wrong.
+A publish whose frames lie complete behind each other never comes here (wire.frames hands it on whole). This is for
+bodies of several frames, for frames of several channels mixed, and for everything that is wrong.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ class Content:
     def take(self, kind: int, payload: bytes) -> bool:
         """Take a frame that is not the first of its message. True when it completes the message.
 
+        Args:
+            kind: METHOD, HEADER or BODY.
+            payload: of a header at least class, weight and body size.
+
         Raises:
             UnexpectedFrame: it is not the frame that has to come.
             FrameError: the body is larger than announced, or announced larger than allowed.
@@ -77,7 +81,7 @@ class Content:
         return joined
 
     def _take_header(self, kind: int, payload: bytes) -> None:
-        if kind != HEADER or len(payload) < 12:
+        if kind != HEADER:
             raise self._unexpected_header("got non content header frame")
         class_and_weight: i64 = i64(read_i32_be(payload, 0)) & 0xFFFFFFFF
         if class_and_weight & 0xFFFF:
@@ -86,8 +90,8 @@ class Content:
             raise self._unexpected_header(f"got one for class {class_and_weight >> 16}")
         if len(payload) < 14:
             raise InternalError(about_method=False)
-        size = read_i64_be(payload, 4) & 0xFFFFFFFFFFFFFFFF if payload[4] < 0x80 else HARD_BODY_LIMIT + 1
-        if size > HARD_BODY_LIMIT:
+        size: i64 = read_i64_be(payload, 4)  # unsigned on the wire: what is negative here is the largest there
+        if size < 0 or size > HARD_BODY_LIMIT:
             announced = int.from_bytes(payload[4:12], "big")
             raise FrameError(f"content body size {announced} exceeds maximum allowed size {HARD_BODY_LIMIT}")
         header = frame(HEADER, self._channel, payload)

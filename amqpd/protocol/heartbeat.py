@@ -1,8 +1,8 @@
 """Heartbeats of one connection, both ways (AMQP 0-9-1 section 4.2.7, RabbitMQ's timing).
 
-Outgoing: a heartbeat frame after the first half interval, then after each in which nothing else was sent. Incoming: every
-interval the counter of received octets is looked at; the second look in a row that finds it unchanged means that the
-peer is dead, so that it takes between two and three intervals to notice.
+Outgoing: a heartbeat frame after the first half interval, then after each in which nothing else was sent. Incoming:
+every interval the counter of received octets is looked at; the second look in a row that finds it unchanged means that
+the peer is dead, so that it takes between two and three intervals to notice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from mypy_extensions import i64
 from amqpd.clock import Timer, Timers
 from amqpd.wire.frames import HEARTBEAT_FRAME
 from amqpd.wire.output import Output
-
 
 NEVER_LOOKED: Final = -1
 
@@ -57,6 +56,7 @@ class Heartbeat:
         """The broker reads again."""
         self._suspended = False
         self._silent = False
+        self._seen = NEVER_LOOKED
 
     def stop(self) -> None:
         """No more heartbeats, no more looking."""

@@ -1,8 +1,8 @@
 """The ledger: which deliveries of a channel are not settled yet, by delivery tag.
 
 One counter per channel numbers all deliveries from 1, those that need no acknowledgement included (AMQP 0-9-1 section
-1.8.3.13). Entries stand in chunks of consecutive tags: finding one is an index, settling a range is a slice, and a single
-message that is never acknowledged keeps one chunk alive and not everything behind it.
+1.8.3.13). Entries stand in chunks of consecutive tags: finding one is an index, settling a range is a slice, and a
+single message that is never acknowledged keeps one chunk alive and not everything behind it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from amqpd.errors import PreconditionFailed
 
 CHUNK_BITS: Final = 8
 CHUNK: Final = 1 << CHUNK_BITS
+UNSIGNED: Final = 1 << 64  # delivery tags are unsigned on the wire, and signed here
 
 
 @final
@@ -29,7 +30,7 @@ class Chunk:
 
 @final
 class Ledger:
-    """Unsettled deliveries of one channel."""
+    """Unsettled deliveries of one channel. Any 64 bits may be asked for as a tag, as a signed number."""
 
     def __init__(self) -> None:
         self._chunks: dict[int, Chunk] = {}
@@ -107,9 +108,7 @@ class Ledger:
         """Remove everything, oldest first."""
         settled: list[Delivery] = []
         for number in sorted(self._chunks):
-            for delivery in self._chunks[number].entries:
-                if delivery is not None:
-                    settled.append(delivery)
+            settled += [delivery for delivery in self._chunks[number].entries if delivery is not None]
         self._chunks.clear()
         self._tail = None
         self._tail_number = -1
@@ -157,12 +156,10 @@ class Ledger:
     def _new_tail(self, number: i64) -> Chunk:
         if self._tail is not None and self._tail.live == 0:
             del self._chunks[int(self._tail_number)]
-        chunk = self._chunks.get(int(number))
-        if chunk is None:
-            chunk = Chunk()
-            self._chunks[int(number)] = chunk
-            if self.count == 0:
-                self._oldest = number
+        if self.count == 0:
+            self._oldest = number
+        chunk = Chunk()
+        self._chunks[int(number)] = chunk
         self._tail = chunk
         self._tail_number = number
         return chunk
@@ -194,4 +191,5 @@ class Ledger:
 
 def unknown_tag(tag: i64) -> PreconditionFailed:
     """The error for a delivery tag that is not (or no longer) unsettled."""
-    return PreconditionFailed(f"unknown delivery tag {tag & 0xFFFFFFFFFFFFFFFF}")
+    shown: int = tag
+    return PreconditionFailed(f"unknown delivery tag {shown % UNSIGNED}")

@@ -1,7 +1,7 @@
 """The states of a connection, and which methods each allows on channel 0 (AMQP 0-9-1 sections 1.4 and 2.2.4).
 
-Rule: legality is this table; what is not in it is an error. docs/architecture.md draws it, a test walks every state with
-every method.
+Rule: legality is this table; what is not in it is an error. docs/architecture.md draws it, a test walks every state
+with every method.
 """
 
 from __future__ import annotations

@@ -16,6 +16,9 @@ BLOCKED: Final = 2  # a resource alarm is set, and the connection published
 STALLED: Final = 4  # the peer asks for answers and does not read them
 RESTING: Final = 8  # others are to have their turn
 
+# With so many octets of answers waiting, no more requests are processed.
+ANSWERS_UNREAD: Final = 16 * 1024 * 1024
+
 
 @final
 class Throttle(Publisher):
@@ -23,7 +26,7 @@ class Throttle(Publisher):
 
     Args:
         wire: paused while there is a reason.
-        reader: stopped in the middle of its buffer when blocked; otherwise what was read is still processed.
+        reader: stopped in the middle of its buffer when blocked or stalled; when held, what was read is processed.
         may_hold: False while the connection consumes: its acknowledgements must come through.
         on_change: told True when reading stops, False when it goes on.
     """
@@ -38,6 +41,7 @@ class Throttle(Publisher):
         self._reasons: i64 = 0
         self._holds = 0
         self.on_unblock: Callable[[], None] | None = None
+        self.on_unstall: Callable[[], None] | None = None
         self.tired = False  # a crowded queue asked for a rest since the last read
 
     @property
@@ -68,10 +72,24 @@ class Throttle(Publisher):
     def unblock(self) -> None:
         if not self.blocked:
             return
-        self._reader.paused = False
+        self._reader.paused = self._reasons & STALLED != 0
         self.remove(BLOCKED)
         if self.on_unblock is not None:
             self.on_unblock()
+
+    def stall(self) -> None:
+        """Answers pile up. Stop at once: a few octets of requests can ask for gigabytes of messages."""
+        self._reader.paused = True
+        self.add(STALLED)
+
+    def unstall(self) -> None:
+        """The answers have left."""
+        if not self._reasons & STALLED:
+            return
+        self._reader.paused = self.blocked
+        self.remove(STALLED)
+        if self.on_unstall is not None:
+            self.on_unstall()
 
     def add(self, reason: i64) -> None:
         """There is this reason not to read."""

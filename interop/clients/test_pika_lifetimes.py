@@ -10,7 +10,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker
 
 from interop.clients.conftest import Connect
-from interop.clients.pika_reading import receive
+from interop.clients.pika_reading import ready_messages, receive
 from interop.names import unique
 from interop.waiting import eventually
 
@@ -130,6 +130,7 @@ def test_closing_a_connection_requeues_what_it_held(connect: Connect) -> None:
     held = receive(holder.channel(), queue, 3, auto_ack=False)
     assert [message.body for message in held] == [b"0", b"1", b"2"]
     holder.close()
+    eventually(lambda: ready_messages(other, queue) == 3, "all three are back")
     again = receive(other, queue, 3)
     assert [(message.body, message.method.redelivered) for message in again] == [
         (b"0", True),

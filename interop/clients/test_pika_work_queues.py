@@ -112,6 +112,7 @@ def test_a_killed_workers_task_goes_to_another_as_redelivered(broker: Broker, ch
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"task 0\n"
         worker.kill()
+    eventually(lambda: ready_messages(channel, queue) == 2, "the task is back")
     first, second = receive(channel, queue, 2)
     assert (first.body, first.method.redelivered) == (b"task 0", True)
     assert (second.body, second.method.redelivered) == (b"task 1", False)

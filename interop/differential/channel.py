@@ -110,7 +110,7 @@ class Channel:
             if not unsettled:
                 return False
             values["delivery_tag"] = unsettled[min(place, len(unsettled) - 1)][0]
-        tag, multiple = values["delivery_tag"], values.get("multiple", False) and method != "basic.reject"
+        tag, multiple = values.get("delivery_tag", 0), values.get("multiple", False) and method != "basic.reject"
         settled = [d for d in self._unsettled if d[0] == tag or (multiple and (d[0] <= tag or tag == 0))]
         self._unsettled = [delivery for delivery in self._unsettled if delivery not in settled]
         if self._in_transaction is not None:

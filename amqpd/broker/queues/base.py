@@ -184,7 +184,7 @@ class Queue(MessageSink):
         last = self.consumers.remove(consumer) and len(self.consumers) == 0
         if last:
             self.used()
-        self.defer_pump()
+        self.defer_pump()  # for another active consumer, and for publishers that are no longer held for its sake
         return last
 
     def resume(self, consumer: Consumer) -> None:

@@ -1,8 +1,8 @@
 """Consumers, as a queue sees them, and the order in which they are served.
 
 Consumers of one priority are served round robin; lower priorities get messages only while all higher ones are blocked
-(RabbitMQ, consumer priorities). A consumer that cannot take a message leaves the ring until it says that it can again, so
-that a thousand blocked consumers cost nothing.
+(RabbitMQ, consumer priorities). A consumer that cannot take a message leaves the ring until it says that it can again,
+so that a thousand blocked consumers cost nothing.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Consumers:
         raise NotImplementedError
 
     def resume(self, consumer: Consumer) -> None:
-        """A consumer can take messages again."""
+        """A consumer can take messages again; it is served after those that wait already."""
         raise NotImplementedError
 
     def take(self) -> Consumer | None:
@@ -106,6 +106,7 @@ class PriorityLevel:
 
     def __init__(self, priority: int) -> None:
         self.priority = priority
+        self.members: i64 = 0  # consumers of this priority, in the ring or not
         self.ring: list[Consumer] = []
         self.next: i64 = 0
 
@@ -120,21 +121,27 @@ class ConsumerRing(Consumers):
 
     def add(self, consumer: Consumer) -> None:
         self._all[consumer] = None
+        self._level(consumer.priority).members += 1
         self.resume(consumer)
 
     def remove(self, consumer: Consumer) -> bool:
         if consumer not in self._all:
             return False
         del self._all[consumer]
+        level = self._level(consumer.priority)
         if consumer.in_ring:
-            level = self._level(consumer.priority)
             self._park(level, level.ring.index(consumer))
+        level.members -= 1
+        if not level.members:
+            self._levels.remove(level)
         return True
 
     def resume(self, consumer: Consumer) -> None:
         if not consumer.in_ring and consumer in self._all:
             consumer.in_ring = True
-            self._level(consumer.priority).ring.append(consumer)
+            level = self._level(consumer.priority)
+            level.ring.insert(level.next, consumer)
+            level.next += 1
 
     def take(self) -> Consumer | None:
         # HOT: once per delivery

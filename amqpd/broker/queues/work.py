@@ -61,6 +61,7 @@ class WorkQueue(Queue):
             self.die(delivery.message, REJECTED)
 
     def purge(self) -> int:
+        self.defer_pump()  # for the publishers that were held
         return self._ready.clear()
 
     def pump(self) -> None:

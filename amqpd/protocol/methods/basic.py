@@ -10,6 +10,7 @@ from amqpd.broker.queues.reply import REPLY_TO
 from amqpd.errors import NotAllowed, NotImplementedByServer, PreconditionFailed
 from amqpd.protocol.channel import Channel
 from amqpd.protocol.consumer import ChannelConsumer
+from amqpd.protocol.ledger import UNSIGNED
 from amqpd.protocol.transaction import Outcome
 from amqpd.wire.methods import arguments_of, make
 
@@ -30,19 +31,41 @@ def consume(channel: Channel, method: commands.Basic.Consume) -> None:
     """Start a consumer. consume_ok is sent before its first delivery."""
     name = channel.queue_name(method.queue)
     tag = method.consumer_tag or channel.context.unique_name("amq.ctag")
-    if tag in channel.consumers or (channel.reply_queue is not None and channel.reply_queue.tag == tag):
-        raise NotAllowed(f"attempt to reuse consumer tag '{tag}'")
     if name == REPLY_TO:
-        if not method.no_ack:
-            raise PreconditionFailed("reply consumer cannot acknowledge")
-        channel.open_reply_queue(tag)
+        consume_replies(channel, tag, method.no_ack)
     else:
+        check_tag(channel, tag)
         limit = channel.session.consumer_max
         if limit is not None and len(channel.consumers) >= limit:
             raise NotAllowed(f"reached maximum ({limit}) of consumers per channel")
         channel.subscribe(new_consumer(channel, name, tag, method))
     if not method.nowait:
         channel.send(make(commands.Basic.ConsumeOk, consumer_tag=tag))
+
+
+def consume_replies(channel: Channel, tag: str, no_ack: bool) -> None:
+    """Start the reply consumer (RabbitMQ, direct reply-to).
+
+    Raises:
+        PreconditionFailed: there is one, or it wants to acknowledge.
+        NotAllowed: another consumer has the tag.
+    """
+    if channel.reply_queue is not None:
+        raise PreconditionFailed("reply consumer already set")
+    if not no_ack:
+        raise PreconditionFailed("reply consumer cannot acknowledge")
+    check_tag(channel, tag)
+    channel.open_reply_queue(tag)
+
+
+def check_tag(channel: Channel, tag: str) -> None:
+    """Refuse a consumer tag that is in use.
+
+    Raises:
+        NotAllowed: it is.
+    """
+    if tag in channel.consumers or (channel.reply_queue is not None and channel.reply_queue.tag == tag):
+        raise NotAllowed(f"attempt to reuse consumer tag '{tag}'")
 
 
 def new_consumer(channel: Channel, name: str, tag: str, method: commands.Basic.Consume) -> ChannelConsumer:
@@ -99,18 +122,23 @@ def get(channel: Channel, method: commands.Basic.Get) -> None:
 
 def ack(channel: Channel, method: commands.Basic.Ack) -> None:
     """A basic.ack that came while the channel was busy with a message; the others come from the frame reader."""
-    channel.acknowledge(method.delivery_tag, method.multiple)
+    channel.acknowledge(signed(method.delivery_tag), method.multiple)
 
 
 def nack(channel: Channel, method: commands.Basic.Nack) -> None:
     """Refuse one delivery or several."""
     outcome = Outcome.REQUEUE if method.requeue else Outcome.REJECT
-    channel.settle(method.delivery_tag, method.multiple, outcome)
+    channel.settle(signed(method.delivery_tag), method.multiple, outcome)
 
 
 def reject(channel: Channel, method: commands.Basic.Reject) -> None:
     """Refuse one delivery."""
-    channel.settle(method.delivery_tag or 0, False, Outcome.REQUEUE if method.requeue else Outcome.REJECT)
+    channel.settle(signed(method.delivery_tag or 0), False, Outcome.REQUEUE if method.requeue else Outcome.REJECT)
+
+
+def signed(tag: int) -> int:
+    """A delivery tag as the ledger takes it: the 64 bits as a signed number. No delivery ever has a negative one."""
+    return tag - UNSIGNED if tag >> 63 else tag
 
 
 def recover(channel: Channel, method: commands.Basic.Recover) -> None:

@@ -1,0 +1,1 @@
+"""How fast amqpd is, and how small: the programs behind docs/performance.md."""

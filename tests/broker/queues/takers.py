@@ -1,0 +1,89 @@
+"""Consumers and publishers for tests of queues: they keep what they get and do nothing else."""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from amqpd.broker.flow import Publisher
+from amqpd.broker.message import Message, make_message
+from amqpd.broker.queues.base import Queue, QueueSpec
+from amqpd.broker.queues.classic import ClassicQueue
+from amqpd.broker.queues.consumers import Consumer
+from amqpd.broker.queues.delivery import Delivery
+from amqpd.wire.properties import EMPTY_PROPERTIES
+from amqpd.wire.table import EMPTY_TABLE
+from tests.builders import World
+
+
+class Taker(Consumer):
+    """A consumer that keeps its deliveries.
+
+    Args:
+        credit: unsettled deliveries it may have; 0 is no limit.
+    """
+
+    def __init__(
+        self, tag: str, queue: Queue, credit: int = 0, no_ack: bool = False, exclusive: bool = False, priority: int = 0
+    ) -> None:
+        super().__init__(tag, queue, no_ack, exclusive, priority)
+        self.credit = credit
+        self.stopped = False  # as if its connection's output were full
+        self.asked = 0  # how often the queue wanted to know whether it is ready
+        self.unsettled = 0
+        self.deliveries: list[Delivery] = []
+        self.told_of_deletion = 0
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [delivery.message.body for delivery in self.deliveries]
+
+    def ready(self) -> bool:
+        self.asked += 1
+        return not self.stopped and (self.no_ack or not self.credit or self.unsettled < self.credit)
+
+    def deliver(self, message: Message, position: i64, deliveries: i64) -> None:
+        self.deliveries.append(Delivery(self.queue, message, position, deliveries, self))
+        self.unsettled += not self.no_ack
+
+    def settled(self) -> None:
+        self.unsettled -= 1
+        self.resume()
+
+    def resume(self) -> None:
+        """It may be able to take messages again."""
+        if not self.in_ring:
+            self.queue.resume(self)
+
+    def queue_deleted(self) -> None:
+        self.told_of_deletion += 1
+
+
+class HeldPublisher(Publisher):
+    """A publisher that counts how often it is held; ``consumes`` makes it refuse."""
+
+    def __init__(self, consumes: bool = False) -> None:
+        super().__init__()
+        self.consumes = consumes
+        self.holds = 0
+        self.unblocked = 0
+
+    def hold(self) -> bool:
+        if not self.consumes:
+            self.holds += 1
+        return not self.consumes
+
+    def release(self) -> None:
+        self.holds -= 1
+
+    def unblock(self) -> None:
+        self.unblocked += 1
+
+
+def message(body: bytes) -> Message:
+    """A message with this body."""
+    return make_message("", "q", EMPTY_PROPERTIES, body)
+
+
+def classic_queue(world: World, name: str = "q") -> ClassicQueue:
+    """A classic queue that no virtual host knows."""
+    return ClassicQueue(name, "/", QueueSpec(False, None, False, EMPTY_TABLE), world.context)
