@@ -51,6 +51,10 @@ class ManualClock(Clock):
         """Move forward by so many seconds. Timers run when someone calls Timers.run_due."""
         self._elapsed += seconds
 
+    def advance_to(self, moment: float) -> None:
+        """Move forward to a monotonic second, exactly; one that is over changes nothing."""
+        self._elapsed = max(self._elapsed, moment)
+
 
 class Timer:
     """One call that is to happen at a moment. Cancelling is cheap: the heap forgets it when its moment comes."""

@@ -55,7 +55,7 @@ class Server:
         self.context = Context(clock, Timers(clock), Turn(), os.urandom)
         self.context.turn.on_fault = self._fault
         self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
-        self.users = with_guest(UserStore())
+        self.users = with_guest(UserStore(events=self.broker.events))
         self.connections = Connections(self.context)
         services = Services(
             self.broker,

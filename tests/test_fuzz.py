@@ -12,6 +12,7 @@ from pamqp import base, commands
 from amqpd.broker.alarms import MEMORY
 from amqpd.protocol.connection import INITIAL_PAYLOAD
 from amqpd.protocol.limits import Limits
+from amqpd.protocol.patience import LOOK_EVERY
 from amqpd.wire.frames import BODY, ENVELOPE, HEADER, METHOD, frame
 from amqpd.wire.methods import AccessRequest, AccessRequestOk, encode, ids, make
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
@@ -269,6 +270,8 @@ def test_garbage_neither_raises_nor_piles_up_nor_disturbs_others(chunks: list[by
     tested.advance(120)
     client.lose()
     assert_undisturbed(tested, other)
+    other.lose()
+    tested.advance(LOOK_EVERY)
     assert tested.timers.next_deadline() is None
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
+from amqpd.broker.events import ACTOR, INTERNAL_USER, Events
+
 DEFAULT_EXCHANGE: Final = "amq.default"  # the name under which the nameless exchange is checked
 
 
@@ -65,22 +67,33 @@ def compiled(pattern: str) -> re.Pattern[str] | None:
 
 
 class Permissions:
-    """The permissions of all users. Having one at all, even with empty patterns, lets a user open the vhost."""
+    """The permissions of all users. Having one at all, even with empty patterns, lets a user open the vhost.
 
-    def __init__(self) -> None:
+    Args:
+        events: told of changes, with the user who wanted them (``actor``).
+    """
+
+    def __init__(self, events: Events | None = None) -> None:
+        self._events = events
         self._rows: dict[tuple[str, str], Permission] = {}
 
-    def set(self, user: str, vhost: str, permission: Permission) -> None:
+    def set(self, user: str, vhost: str, permission: Permission, actor: str = INTERNAL_USER) -> None:
         """Give the user this permission in the vhost, instead of the one it had."""
         self._rows[user, vhost] = permission
+        if self._events is not None:
+            patterns = {"configure": permission.configure, "write": permission.write, "read": permission.read}
+            self._events.emit("permission.created", {"user": user, "vhost": vhost, **patterns, ACTOR: actor})
 
     def find(self, user: str, vhost: str) -> Permission | None:
         """The user's permission in the vhost."""
         return self._rows.get((user, vhost))
 
-    def clear(self, user: str, vhost: str) -> bool:
+    def clear(self, user: str, vhost: str, actor: str = INTERNAL_USER) -> bool:
         """Take the permission away; False if there was none."""
-        return self._rows.pop((user, vhost), None) is not None
+        found = self._rows.pop((user, vhost), None) is not None
+        if found and self._events is not None:
+            self._events.emit("permission.deleted", {"user": user, "vhost": vhost, ACTOR: actor})
+        return found
 
     def forget_user(self, user: str) -> None:
         """Take away all permissions of a user."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from amqpd.auth.password import DEFAULT_ALGORITHM, SALT_LENGTH, hash_password, matches
 from amqpd.auth.permissions import Permission, Permissions
+from amqpd.broker.events import ACTOR, INTERNAL_USER, Events
 
 GUEST = "guest"
 
@@ -46,38 +47,57 @@ class UserStore:
     Args:
         random: octets for salts.
         loopback_users: names that may log in from the broker's own machine only.
+        events: told of changes, with the user who wanted them (``actor``).
     """
 
     def __init__(
-        self, random: Callable[[int], bytes] = os.urandom, loopback_users: Iterable[str] = frozenset({GUEST})
+        self,
+        random: Callable[[int], bytes] = os.urandom,
+        loopback_users: Iterable[str] = frozenset({GUEST}),
+        events: Events | None = None,
     ) -> None:
-        self.permissions = Permissions()
+        self.permissions = Permissions(events)
+        self._events = events
         self.loopback_users = frozenset(loopback_users)
         self._random = random
         self._users: dict[str, User] = {}
 
-    def add(self, name: str, password: bytes, tags: Iterable[str] = ()) -> User:
+    def add(self, name: str, password: bytes, tags: Iterable[str] = (), actor: str = INTERNAL_USER) -> User:
         """Make a user, or replace the one of this name; permissions stay. An empty password never matches."""
         hashed = hash_password(password, self._random(SALT_LENGTH)) if password else ""
-        return self.put(User(name, hashed, tags=tags))
+        return self.put(User(name, hashed, tags=tags), actor)
 
-    def put(self, user: User) -> User:
+    def put(self, user: User, actor: str = INTERNAL_USER) -> User:
         """Add a user whose hash is known, or replace the one of this name."""
+        before = self._users.get(user.name)
         self._users[user.name] = user
+        if before is None:
+            self._emit("user.created", user.name, actor)
+        elif user.password_hash != before.password_hash:
+            self._emit("user.password.changed" if user.password_hash else "user.password.cleared", user.name, actor)
+        if user.tags != (frozenset() if before is None else before.tags):
+            self._emit("user.tags.set", user.name, actor, tags=sorted(user.tags))
         return user
 
     def find(self, name: str) -> User | None:
         """The user of this name."""
         return self._users.get(name)
 
-    def delete(self, name: str) -> bool:
+    def delete(self, name: str, actor: str = INTERNAL_USER) -> bool:
         """Forget a user with its permissions; False if there was none. Open connections stay open."""
         self.permissions.forget_user(name)
-        return self._users.pop(name, None) is not None
+        found = self._users.pop(name, None) is not None
+        if found:
+            self._emit("user.deleted", name, actor)
+        return found
 
     def may_connect_from(self, user: User, address: str) -> bool:
         """False if the user may log in from the broker's own machine only, and the address is elsewhere."""
         return user.name not in self.loopback_users or is_loopback(address)
+
+    def _emit(self, key: str, name: str, actor: str, **more: object) -> None:
+        if self._events is not None:
+            self._events.emit(key, {"name": name, **more, ACTOR: actor})
 
     def __iter__(self) -> Iterator[User]:
         return iter(self._users.values())

@@ -5,6 +5,7 @@ A connection is blocked only when it publishes; those that consume are left alon
 
 from __future__ import annotations
 
+from amqpd.broker.events import Events
 from amqpd.broker.flow import Publisher
 
 MEMORY = "memory"
@@ -12,9 +13,14 @@ DISK = "disk"
 
 
 class Alarms:
-    """The alarms of one broker."""
+    """The alarms of one broker.
 
-    def __init__(self) -> None:
+    Args:
+        events: told when an alarm is set or cleared.
+    """
+
+    def __init__(self, events: Events | None = None) -> None:
+        self._events = events
         self._set: dict[str, None] = {}
         self._blocked: dict[Publisher, None] = {}
         self.active = False
@@ -30,6 +36,8 @@ class Alarms:
             return False
         self._set[resource] = None
         self.active = True
+        if self._events is not None:
+            self._events.alarm_set(resource)
         return True
 
     def clear(self, resource: str) -> bool:
@@ -38,6 +46,8 @@ class Alarms:
             return False
         del self._set[resource]
         self.active = bool(self._set)
+        if self._events is not None:
+            self._events.alarm_cleared(resource)
         if not self.active:
             blocked, self._blocked = self._blocked, {}
             for publisher in blocked:

@@ -6,7 +6,9 @@ from typing import Final
 
 from amqpd.broker.alarms import Alarms
 from amqpd.broker.context import Context
-from amqpd.broker.vhost import VHost
+from amqpd.broker.events import EVENT_EXCHANGE, INTERNAL_USER, Events
+from amqpd.broker.outbox import Outbox
+from amqpd.broker.vhost import ExchangeSpec, VHost
 
 DEFAULT_VHOST: Final = "/"
 
@@ -22,5 +24,20 @@ class Broker:
     def __init__(self, context: Context, cluster_name: str) -> None:
         self.context = context
         self.cluster_name = cluster_name
-        self.alarms = Alarms()
-        self.vhosts: dict[str, VHost] = {DEFAULT_VHOST: VHost(DEFAULT_VHOST, context)}
+        self.events = Events(context, cluster_name)
+        self.alarms = Alarms(self.events)
+        self.vhosts: dict[str, VHost] = {}
+        vhost = self.create_vhost(DEFAULT_VHOST)
+        exchange = vhost.create_exchange(EVENT_EXCHANGE, ExchangeSpec("topic", True, False, True))
+        self.events.open(Outbox(vhost, exchange))
+
+    def create_vhost(self, name: str, actor: str = INTERNAL_USER) -> VHost:
+        """Make a virtual host under a free name.
+
+        Args:
+            actor: the user who wants it.
+        """
+        created = VHost(name, self.context, self.events)
+        self.vhosts[name] = created
+        self.events.vhost_created(name, actor)
+        return created

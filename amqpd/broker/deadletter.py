@@ -67,7 +67,7 @@ class DeadLetters(Work):
         )
         message.deaths = history
         taken = refused = 0
-        for sink in vhost.sinks_of(exchange, list(history.routing_keys), message):
+        for sink in vhost.sinks_of(exchange, [*history.routing_keys, *message.blind_keys], message):
             if history.would_cycle(sink.name):
                 continue
             if sink.publish(message):

@@ -152,7 +152,7 @@ def dead_letter(
     routing_key: str | None,
     time: int,
 ) -> tuple[Message, DeathHistory]:
-    """The message as it goes on after its death, and its history, which gives the routing keys to route it with.
+    """The message as it goes on after its death, and its history; they give the routing keys to route it with.
 
     Headers of the same names that its publisher set are replaced, and are no part of the history. All other headers and
     properties keep their exact octets, but for the expiration, which does not count any more.
@@ -178,7 +178,10 @@ def dead_letter(
     headers = properties.headers or EMPTY_TABLE
     headers = headers.replaced(history.headers(), _NOT_PASSED_ON)
     letter = message.with_route(exchange, onward[0])
-    return letter.with_properties(properties.replaced(headers=headers, expiration=None)), history
+    letter = letter.with_properties(properties.replaced(headers=headers, expiration=None))
+    if routing_key is not None:
+        letter.blind_keys = ()
+    return letter, history
 
 
 def _routing_keys(message: Message) -> tuple[str, ...]:

@@ -52,7 +52,9 @@ class Message:
         self.body_size: i64 = body_size
         self._largest_body: i64 = largest_body
         self.properties = properties
-        self.deaths: DeathHistory | None = None  # what it died of; set while it is being made, by dead lettering
+        # Set while it is being made, like the keys of BCC: no client sees them, but dead lettering still goes by them.
+        self.deaths: DeathHistory | None = None  # what it died of
+        self.blind_keys: tuple[str, ...] = ()
 
     @property
     def exchange(self) -> str:
@@ -95,6 +97,7 @@ class Message:
             self.properties,
         )
         moved.deaths = self.deaths
+        moved.blind_keys = self.blind_keys
         return moved
 
     def with_properties(self, properties: Properties) -> Message:
@@ -110,6 +113,7 @@ class Message:
             properties,
         )
         changed.deaths = self.deaths
+        changed.blind_keys = self.blind_keys
         return changed
 
     def _recode(self, channel: i64, payload_max: i64) -> bytes:

@@ -84,7 +84,9 @@ def without_blind_copies(message: Message) -> Message:
     headers = message.properties.headers
     if headers is None or BLIND not in headers:
         return message
-    return message.with_properties(message.properties.replaced(headers=headers.replaced({}, {BLIND})))
+    delivered = message.with_properties(message.properties.replaced(headers=headers.replaced({}, {BLIND})))
+    delivered.blind_keys = tuple(_selected(BLIND, headers))
+    return delivered
 
 
 def _destinations(
@@ -93,7 +95,7 @@ def _destinations(
     """What one exchange yields, or else its alternate exchange."""
     found: dict[Destination, None] = {}
     exchange.match(keys, message, found)
-    if not found and exchange.alternate is not None:
+    if not found and exchange.alternate:  # the default exchange may be named, but in RabbitMQ nothing is bound to it
         alternate = exchanges.get(exchange.alternate)
         if alternate is not None:
             found[alternate] = None

@@ -19,13 +19,16 @@ from amqpd.broker.arguments import (
     same_value,
     validate_queue_arguments,
 )
-from amqpd.broker.binding import Destination
+from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
 from amqpd.broker.deadletter import DeadLetter, DeadLetters
+from amqpd.broker.events import INTERNAL_USER, Events
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange, ExchangeHost
 from amqpd.broker.exchanges.default import DefaultExchange
+from amqpd.broker.firehose import TRACE_EXCHANGE, Firehose
 from amqpd.broker.message import Message
+from amqpd.broker.outbox import Outbox
 from amqpd.broker.policy import Policies, Policy
 from amqpd.broker.queues.base import Owner, Queue, QueueHost, QueueSpec
 from amqpd.broker.queues.classic import ClassicQueue
@@ -45,9 +48,9 @@ PREDECLARED: Final = (
     ("amq.topic", "topic"),
     ("amq.headers", "headers"),
     ("amq.match", "headers"),
-    ("amq.rabbitmq.trace", "topic"),
+    (TRACE_EXCHANGE, "topic"),
 )
-INTERNAL: Final = frozenset({"amq.rabbitmq.trace"})
+INTERNAL: Final = frozenset({TRACE_EXCHANGE})
 
 
 class ExchangeSpec:
@@ -67,12 +70,18 @@ class ExchangeSpec:
 class VHost(QueueHost, ExchangeHost):
     """One virtual host.
 
+    Args:
+        name: unique in the broker.
+        context: the broker's surroundings.
+        events: told of every change of the topology, with the user who wanted it (``actor``).
+
     ``generation`` grows whenever the answer of route() may have changed: whoever remembers an answer compares it.
     """
 
-    def __init__(self, name: str, context: Context) -> None:
+    def __init__(self, name: str, context: Context, events: Events) -> None:
         self.name = name
         self.context = context
+        self.events = events
         self.generation: i64 = 0
         self.policies = Policies()
         self.exchanges: dict[str, Exchange] = {}
@@ -84,6 +93,20 @@ class VHost(QueueHost, ExchangeHost):
         for exchange_name, kind in PREDECLARED:
             spec = ExchangeSpec(kind, True, False, exchange_name in INTERNAL)
             self.create_exchange(exchange_name, spec)
+        self.firehose = Firehose(Outbox(self, self.exchanges[TRACE_EXCHANGE]), name, events.node)
+
+    def set_tracing(self, on: bool) -> None:
+        """Switch the firehose.
+
+        The path of a message must not pay for it while it is off, so nobody asks per message. Publishers find their
+        memo out of date, because the generation has changed, and look at the switch when they make a new one; while it
+        is on they make none. Consumers are told, and do the same with what their encoders remember.
+        """
+        self.firehose.on = on
+        self.generation += 1
+        for queue in self.queues.values():
+            for consumer in queue.consumers.all():
+                consumer.tracing_changed()
 
     # Exchanges.
 
@@ -115,7 +138,7 @@ class VHost(QueueHost, ExchangeHost):
         if name.startswith(RESERVED_PREFIX):
             raise AccessRefused(f"exchange name '{name}' contains reserved prefix 'amq.*'")
 
-    def create_exchange(self, name: str, spec: ExchangeSpec) -> Exchange:
+    def create_exchange(self, name: str, spec: ExchangeSpec, actor: str = INTERNAL_USER) -> Exchange:
         """Create an exchange of a known type under a free name.
 
         Raises:
@@ -128,6 +151,7 @@ class VHost(QueueHost, ExchangeHost):
         self.exchanges[name] = created
         self._set_alternate(created)
         self.generation += 1
+        self.events.exchange_created(self.name, created, self.policies.policy_for_exchange(name), actor)
         return created
 
     def check_equivalent_exchange(self, exchange: Exchange, spec: ExchangeSpec) -> None:
@@ -153,7 +177,7 @@ class VHost(QueueHost, ExchangeHost):
         if not same_value(new, old):
             raise inequivalent("exchange", "alternate-exchange", exchange.name, self.name, new, old)
 
-    def delete_exchange(self, exchange: Exchange, if_unused: bool = False) -> None:
+    def delete_exchange(self, exchange: Exchange, if_unused: bool = False, actor: str = INTERNAL_USER) -> None:
         """Delete an exchange with its bindings in both directions.
 
         Raises:
@@ -163,16 +187,18 @@ class VHost(QueueHost, ExchangeHost):
             raise PreconditionFailed(f"{self.exchange_text(exchange.name)} in use")
         doomed = [exchange]
         while doomed:
-            doomed += self._remove_exchange(doomed.pop())
+            doomed += self._remove_exchange(doomed.pop(), actor)
 
-    def _remove_exchange(self, exchange: Exchange) -> list[Exchange]:
+    def _remove_exchange(self, exchange: Exchange, actor: str) -> list[Exchange]:
         """Take one exchange out, and return the auto-delete exchanges that lost their last binding by it."""
         if self.exchanges.pop(exchange.name, None) is None:
             return []
+        self.events.exchange_deleted(self.name, exchange, actor)
         for binding in exchange.bindings():
             self._forget_source(exchange, binding.destination)
+            self.events.binding_deleted(self.name, binding, actor)
         exchange.close()
-        return self._unbind_everywhere(exchange)
+        return self._unbind_everywhere(exchange, actor)
 
     # Queues.
 
@@ -207,7 +233,7 @@ class VHost(QueueHost, ExchangeHost):
         if queue.spec.owner is not None and queue.spec.owner is not owner:
             raise self._locked(queue)
 
-    def create_queue(self, name: str, spec: QueueSpec) -> Queue:
+    def create_queue(self, name: str, spec: QueueSpec, actor: str = INTERNAL_USER) -> Queue:
         """Create a queue under a free name.
 
         Raises:
@@ -225,6 +251,7 @@ class VHost(QueueHost, ExchangeHost):
             spec.owner.exclusive_queues[created] = None
         self._by_name[name] = created
         self.generation += 1
+        self.events.queue_created(self.name, created, actor)
         return created
 
     def check_equivalent_queue(self, queue: Queue, spec: QueueSpec) -> None:
@@ -248,7 +275,9 @@ class VHost(QueueHost, ExchangeHost):
                 )
         check_equivalent(queue.name, self.name, queue.kind, queue.spec.arguments, spec.arguments)
 
-    def delete_queue(self, queue: Queue, if_unused: bool = False, if_empty: bool = False) -> int:
+    def delete_queue(
+        self, queue: Queue, if_unused: bool = False, if_empty: bool = False, actor: str = INTERNAL_USER
+    ) -> int:
         """Delete a queue, its messages and its bindings; returns how many messages were ready.
 
         Raises:
@@ -271,9 +300,10 @@ class VHost(QueueHost, ExchangeHost):
         del self._by_name[queue.name]
         if queue.spec.owner is not None:
             del queue.spec.owner.exclusive_queues[queue]
-        for exchange in self._unbind_everywhere(queue):
-            self.delete_exchange(exchange)
+        for exchange in self._unbind_everywhere(queue, actor):
+            self.delete_exchange(exchange, actor=actor)
         queue.close()
+        self.events.queue_deleted(self.name, queue, actor)
         return count
 
     def delete_exclusive_queues(self, owner: Owner) -> None:
@@ -290,17 +320,26 @@ class VHost(QueueHost, ExchangeHost):
     def dead_letter_safely(self, queue: Queue, message: Message, reason: str) -> bool:
         return self._dead_letters.send(DeadLetter(queue, message, reason))
 
-    def set_policy(self, policy: Policy) -> None:
+    def set_policy(self, policy: Policy, actor: str = INTERNAL_USER) -> None:
         """Set a user or operator policy, and let every queue and exchange that it concerns work with it."""
+        before = self._queue_policies()
         self.policies.set(policy)
         self._apply_policies()
+        self.events.policy_set(self.name, policy, actor)
+        self.events.queue_policies_changed(self.name, before, self._queue_policies(), actor)
 
-    def delete_policy(self, name: str, is_operator: bool = False) -> bool:
+    def delete_policy(self, name: str, is_operator: bool = False, actor: str = INTERNAL_USER) -> bool:
         """Delete a policy; False if there was none."""
+        before = self._queue_policies()
         deleted = self.policies.delete(name, is_operator)
         if deleted:
             self._apply_policies()
+            self.events.policy_cleared(self.name, name, actor)
+            self.events.queue_policies_changed(self.name, before, self._queue_policies(), actor)
         return deleted
+
+    def _queue_policies(self) -> dict[Queue, Policy | None]:
+        return self.events.queue_policies(self.policies, list(self.queues.values()))
 
     def _apply_policies(self) -> None:
         for queue in self.queues.values():
@@ -339,7 +378,9 @@ class VHost(QueueHost, ExchangeHost):
 
     # Bindings.
 
-    def bind(self, source: Exchange, destination: Destination, key: str, arguments: Table) -> None:
+    def bind(
+        self, source: Exchange, destination: Destination, key: str, arguments: Table, actor: str = INTERNAL_USER
+    ) -> None:
         """Bind; binding twice is binding once.
 
         Raises:
@@ -348,16 +389,22 @@ class VHost(QueueHost, ExchangeHost):
         if source.bind(destination, key, arguments):
             self._sources.setdefault(destination, {})[source] = None
             self.generation += 1
+            if self.events.wanted:
+                self.events.binding_created(self.name, Binding(source, destination, key, arguments), actor)
 
-    def unbind(self, source: Exchange, destination: Destination, key: str, arguments: Table) -> None:
+    def unbind(
+        self, source: Exchange, destination: Destination, key: str, arguments: Table, actor: str = INTERNAL_USER
+    ) -> None:
         """Unbind; an auto-delete source that loses its last binding is deleted. A missing binding is not an error."""
         if not source.unbind(destination, key, arguments):
             return
         if not source.leads_to(destination):
             self._forget_source(source, destination)
         self.generation += 1
+        if self.events.wanted:
+            self.events.binding_deleted(self.name, Binding(source, destination, key, arguments), actor)
         if source.auto_delete and source.binding_count == 0:
-            self.delete_exchange(source)
+            self.delete_exchange(source, actor=actor)
 
     def route(self, exchange: Exchange, keys: Sequence[str], message: Message) -> Routed:
         """The queues that a message goes to; see routing.route."""
@@ -376,11 +423,14 @@ class VHost(QueueHost, ExchangeHost):
         for sink in sinks:
             sink.publish(delivered)
 
-    def _unbind_everywhere(self, destination: Destination) -> list[Exchange]:
+    def _unbind_everywhere(self, destination: Destination, actor: str) -> list[Exchange]:
         self.generation += 1
         orphans = []
         for source in self._sources.pop(destination, {}):
+            removed = source.bindings_to(destination) if self.events.wanted else []
             source.remove_destination(destination)
+            for binding in removed:
+                self.events.binding_deleted(self.name, binding, actor)
             if source.auto_delete and source.binding_count == 0:
                 orphans.append(source)
         return orphans

@@ -13,6 +13,7 @@ from mypy_extensions import i64
 from pamqp import commands
 
 from amqpd.broker.context import Context
+from amqpd.broker.firehose import Origin
 from amqpd.broker.flow import Publisher
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
@@ -22,6 +23,7 @@ from amqpd.errors import NotFound, PreconditionFailed
 from amqpd.protocol.confirms import Confirms
 from amqpd.protocol.consumer import ChannelConsumer, ReplyConsumer
 from amqpd.protocol.content import Content
+from amqpd.protocol.events import channel_closed, consumer_ended, consumer_started
 from amqpd.protocol.ledger import Ledger
 from amqpd.protocol.patience import Patience
 from amqpd.protocol.publishing import Publishing
@@ -80,6 +82,10 @@ class Channel:
     def exhausted(self) -> bool:
         """The limit that all consumers share is reached."""
         return self.prefetch_limit > 0 and self.unsettled >= self.prefetch_limit
+
+    def origin(self) -> Origin:
+        """Who publishes and gets messages here, as the firehose tells it."""
+        return Origin(self.session.name, int(self.number), self.session.user.name)
 
     def send(self, method: Method) -> None:
         """Answer with a method."""
@@ -178,6 +184,7 @@ class Channel:
         """
         consumer.queue.subscribe(consumer)
         self.consumers[consumer.tag] = consumer
+        consumer_started(self, consumer)
 
     def cancel(self, tag: str) -> None:
         """Stop a consumer, if there is one. Unsettled deliveries stay with the channel (section 1.8.3.5)."""
@@ -192,6 +199,7 @@ class Channel:
         del self.consumers[consumer.tag]
         if self.session.notify_cancel:
             self.send(make(commands.Basic.Cancel, consumer_tag=consumer.tag, nowait=True))
+        consumer_ended(self, consumer)
 
     def reply_address(self) -> str:
         """The address that replaces ``amq.rabbitmq.reply-to`` in a message published here.
@@ -225,10 +233,14 @@ class Channel:
             delivery.queue.requeue(delivery)
         if self.confirms is not None:
             self.confirms.close()
+        if self.state is ChannelState.OPEN:  # else the broker has closed it before
+            channel_closed(self)
 
     def _unsubscribe(self, consumer: ChannelConsumer) -> None:
         queue: Queue = consumer.queue
-        if queue.unsubscribe(consumer) and queue.spec.auto_delete:
+        last = queue.unsubscribe(consumer)
+        consumer_ended(self, consumer)
+        if last and queue.spec.auto_delete:
             self.vhost.delete_queue(queue)
 
     def _drop_reply_queue(self) -> None:

@@ -23,12 +23,14 @@ from amqpd.errors import (
     ConnectionForced,
     Disconnect,
     InternalError,
+    LoginRefused,
     NotAllowed,
     UnexpectedFrame,
 )
 from amqpd.protocol.channel import Channel, ChannelState
 from amqpd.protocol.content import Awaiting
 from amqpd.protocol.dispatch import HANDLERS
+from amqpd.protocol.events import channel_opened, connection_closed, connection_opened, login_failed, login_succeeded
 from amqpd.protocol.handshake import ACCEPTED_HEADERS, LINGER, PROTOCOL_HEADER, Handshake
 from amqpd.protocol.heartbeat import Heartbeat
 from amqpd.protocol.limits import Limits
@@ -132,6 +134,8 @@ class Connection(FrameHandler):
         self._context: Context = services.broker.context
         self._alarms = services.broker.alarms
         self._observer = services.observer
+        self._events = services.broker.events
+        self.connected_at: i64 = self._context.now()  # milliseconds since the epoch
         self._reader = FrameReader(self, INITIAL_PAYLOAD)
         self.output = Output(wire, self._context.turn)
         self.output.on_room = self._room
@@ -177,13 +181,14 @@ class Connection(FrameHandler):
         self.output.abandon()
         self._reader.stop()
         self._release()
-        was_open = self.session is not None
+        session = self.session
         self._timer.cancel()
         if self._heartbeat is not None:
             self._heartbeat.stop()
         self.state = ConnectionState.CLOSED
-        if was_open:
+        if session is not None:
             self._observer.closed(self, reason)
+            connection_closed(self._events, session)
 
     def force_close(self, explanation: str) -> None:
         """Close as an operator does (320)."""
@@ -382,10 +387,7 @@ class Connection(FrameHandler):
 
     def _handle(self, method: Method) -> None:
         if isinstance(method, commands.Connection.StartOk):
-            user = self.handshake.start_ok(method)
-            self._observer.authenticated(self, user.name)
-            self._send(self.handshake.tune())
-            self.state = ConnectionState.TUNING
+            self._log_in(method)
         elif isinstance(method, commands.Connection.TuneOk):
             self.handshake.tune_ok(method)
             self._reader.limit(self.handshake.frame_max)
@@ -408,13 +410,25 @@ class Connection(FrameHandler):
         elif isinstance(method, commands.Connection.UpdateSecret):
             self._send(make(commands.Connection.UpdateSecretOk))
 
+    def _log_in(self, method: commands.Connection.StartOk) -> None:
+        try:
+            user = self.handshake.start_ok(method)
+        except (LoginRefused, Disconnect) as error:
+            login_failed(self._events, self, error)
+            raise
+        self._observer.authenticated(self, user.name)
+        login_succeeded(self._events, self)
+        self._send(self.handshake.tune())
+        self.state = ConnectionState.TUNING
+
     def _open(self, method: commands.Connection.Open) -> None:
-        self.session = self.handshake.open(method)
+        self.session = self.handshake.open(method, str(self.address))
         self._timer.cancel()
         self._send(make(commands.Connection.OpenOk))
         self.state = ConnectionState.RUNNING
         self._services.connections.add(self)
         self._observer.opened(self, self.session)
+        connection_opened(self._events, self, self.session)
 
     def _open_channel(self, number: int) -> None:
         limit = self.handshake.channel_max
@@ -427,6 +441,7 @@ class Connection(FrameHandler):
         patience = Patience(self._services.limits.consumer_timeout)
         channel = Channel(number, self.session, self.output, self.throttle, self._context, patience)
         self._channels[number] = channel
+        channel_opened(channel)
         channel.send(make(commands.Channel.OpenOk))
 
     # Endings.

@@ -75,6 +75,8 @@ class Handshake:
         self._user: User | None = None
         self.client_properties: Table = EMPTY_TABLE
         self.mechanism = ""
+        self.login = ""  # the user that the client says it is, known or not
+        self.refusal = ""  # why it was not let in, which it is not told
         self.channel_max = limits.channel_max
         self.frame_max = limits.frame_max
         self.heartbeat = 0
@@ -101,12 +103,14 @@ class Handshake:
         self.client_properties = client_properties_of(method)
         self.mechanism = method.mechanism
         credentials = find_mechanism(method.mechanism).respond(response_of(method))
+        self.login = credentials.user
         try:
             self._user = authenticate(self._users, credentials, self._peer)
         except LoginRefused as refusal:
+            self.refusal = str(refusal.__cause__)
             if has_capability(self.client_properties, "authentication_failure_close"):
                 raise
-            raise Disconnect(f"login of {credentials.user!r} refused: {refusal.__cause__}", LINGER) from refusal
+            raise Disconnect(f"login of {credentials.user!r} refused: {self.refusal}", LINGER) from refusal
         return self._user
 
     def tune(self) -> commands.Connection.Tune:
@@ -131,8 +135,11 @@ class Handshake:
         self.channel_max = method.channel_max
         self.heartbeat = method.heartbeat
 
-    def open(self, method: commands.Connection.Open) -> Session:
+    def open(self, method: commands.Connection.Open, connection: str) -> Session:
         """Open a virtual host.
+
+        Args:
+            connection: the connection's name.
 
         Raises:
             NotAllowed: it does not exist, or the user has no permission there.
@@ -154,6 +161,7 @@ class Handshake:
             self.client_properties,
             limits.consumer_max,
             limits.max_message_size,
+            connection,
         )
 
 

@@ -16,7 +16,7 @@ from amqpd.auth.permissions import Access
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import Message
-from amqpd.broker.queues.reply import REPLY_TO
+from amqpd.broker.queues.reply import REPLY_TO, is_reply_name
 from amqpd.broker.queues.sink import MessageSink
 from amqpd.broker.routing import keys_of, without_blind_copies
 from amqpd.broker.vhost import as_sinks
@@ -47,6 +47,7 @@ class Publishing:
         self._exchange: Exchange | None = None
         self._sinks: list[MessageSink] = []
         self._routed = False  # the sinks are where any message goes that has this route and no other keys
+        self._traced = False  # the firehose is on: then nothing is remembered, and every message comes to _route_of
         self._properties = EMPTY_PROPERTIES
 
     def publish(
@@ -123,6 +124,7 @@ class Publishing:
             raise AccessRefused(f"cannot publish to internal {channel.vhost.exchange_text(name)}")
         self._exchange = exchange
         self._routed = False
+        self._traced = channel.vhost.firehose.on
         self._route = route
         self._generation = channel.vhost.generation
 
@@ -152,10 +154,18 @@ class Publishing:
         assert self._exchange is not None  # _enter came first
         routed = self._channel.vhost.route(self._exchange, keys, message)
         sinks = as_sinks(routed.queues)
-        if routed.cacheable and alone:
+        if self._traced:
+            self._trace(message, keys, sinks)
+        elif routed.cacheable and alone:
             self._sinks = sinks
             self._routed = True
         return sinks
+
+    def _trace(self, message: Message, keys: list[str], sinks: list[MessageSink]) -> None:
+        """Copy a message to the firehose, whatever becomes of it in a transaction (RabbitMQ)."""
+        channel = self._channel
+        queues = [sink.name for sink in sinks if not is_reply_name(sink.name)]
+        channel.vhost.firehose.published(channel.origin(), without_blind_copies(message), keys, queues)
 
 
 def too_large(size: i64, limit: i64) -> PreconditionFailed:

@@ -28,6 +28,7 @@ class Session(Owner):
         client_properties: what the client said of itself in connection.start_ok.
         consumer_max: consumers that one channel may have, None for any number.
         max_message_size: octets of body.
+        name: of the connection.
     """
 
     def __init__(
@@ -39,8 +40,9 @@ class Session(Owner):
         client_properties: Table,
         consumer_max: int | None,
         max_message_size: int,
+        name: str = "",
     ) -> None:
-        super().__init__()
+        super().__init__(name)
         self.user = user
         self.vhost = vhost
         self.permission = permission

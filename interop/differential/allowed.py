@@ -94,7 +94,11 @@ def _drop_first_delivery_count(seen: Observation, program: Program) -> bool:
 
 
 def _quorum_queues(program: Program) -> set[str]:
-    return {step.values["queue"] for step in program if step.values.get("arguments", {}).get("x-queue-type") == "quorum"}
+    return {
+        step.values.get("queue", "")
+        for step in program
+        if step.values.get("arguments", {}).get("x-queue-type") == "quorum"
+    }
 
 
 def _drop_copies_of_dead(message: Observation) -> bool:
@@ -108,8 +112,22 @@ def _drop_times(message: Observation) -> bool:
     return bool(deaths)
 
 
+def _fetches(step: Step) -> bool:
+    return step.method == "basic.get" and not step.values.get("no_ack")
+
+
+def _forget_lost_confirms(seen: Observation, _program: Program) -> bool:
+    views = [view for place, view in seen.items() if place.startswith("channel") and _CLOSED in view]
+    return any([view.pop(kind, None) is not None for view in views for kind in ("acked", "nacked")])
+
+
+def _partial_commit(step: Step, amqpd: Observation, rabbitmq: Observation) -> bool:
+    text = "partial tx completion"
+    return step.method == "tx.commit" and _has_close(amqpd, 406, text) and not _has_close(rabbitmq, 406, text)
+
+
 def _forget_getters(seen: Observation, program: Program) -> bool:
-    if not any(step.method == "basic.get" and not step.values.get("no_ack") for step in program):
+    if not any(step.method == "basic.cancel" or _fetches(step) for step in program):
         return False
     quorum = _quorum_queues(program)
     counted = [view for place, view in seen.items() if place.startswith("queue ") and place[6:] in quorum]
@@ -136,7 +154,9 @@ def _closed_with(code: int, text: str) -> Callable[[Step, Observation, Observati
 
 
 def _has_close(seen: Observation, code: int, text: str) -> bool:
-    closes = [view["closed by the broker"] for place, view in seen.items() if place[:7] == "channel" and _CLOSED in view]
+    closes = [
+        view["closed by the broker"] for place, view in seen.items() if place[:7] == "channel" and _CLOSED in view
+    ]
     closes += [view[1] for place, view in seen.items() if place.startswith("connection") and view[1]]
     return any(close["reply_code"] == code and text in close["reply_text"] for close in closes)
 
@@ -148,8 +168,18 @@ ALLOWED: Final[tuple[Rewrite | Ending, ...]] = (
     Rewrite("x-last-death-*", "J24: since 3.13", _in_messages(_drop_last_death)),
     Rewrite("x-delivery-count 0", "J27: absent on the first delivery since 3.12", _drop_first_delivery_count),
     Rewrite("CC after a dead-letter key", "J23: kept since 3.13, removed before", _in_messages(_drop_copies_of_dead)),
-    Rewrite("fetched from quorum", "RabbitMQ counts who fetched a message and has not settled it as a consumer", _forget_getters),
+    Rewrite(
+        "fetched from quorum",
+        "RabbitMQ counts who fetched or was cancelled as a consumer until all is settled",
+        _forget_getters,
+    ),
+    Rewrite("confirms before a close", "RabbitMQ forgets those it has not sent yet", _forget_lost_confirms),
+    Ending("commit to a deleted queue", "J41: partial tx completion since 4.0, unroutable before", _partial_commit),
     Ending("empty queue type", "J12: the default type since 4.1", _closed_with(406, "unsupported queue type ''")),
-    Ending("unknown exchange type", "J5: closes the channel since 4.0, the connection before", _closed_with(503, "exchange type")),
+    Ending(
+        "unknown exchange type",
+        "J5: closes the channel since 4.0, the connection before",
+        _closed_with(503, "exchange type"),
+    ),
     Ending("delivery mode 3", "J17: transient since 4.0, refused before", _closed_with(406, "delivery_mode_unknown")),
 )

@@ -23,7 +23,10 @@ def queue(random: Random, names: list[str], quorum: bool) -> Values:
         quorum: it may be a quorum queue.
     """
     if quorum and random.random() < 0.6:
-        return {"durable": True, "arguments": {"x-queue-type": "quorum", "x-delivery-limit": 10} | _quorum(random, names)}
+        return {
+            "durable": True,
+            "arguments": {"x-queue-type": "quorum", "x-delivery-limit": 10} | _quorum(random, names),
+        }
     flags = ("durable", 0.5), ("exclusive", 0.12), ("auto_delete", 0.15)
     values: Values = {flag: True for flag, chance in flags if random.random() < chance}
     arguments = _classic(random, names)
@@ -41,7 +44,7 @@ def _quorum(random: Random, names: list[str]) -> Values:
 
 def _classic(random: Random, names: list[str]) -> Values:
     found = _common(random, names)
-    if random.random() < 0.2:
+    if random.random() < 0.2 and found.get("x-message-ttl") != 0:
         found["x-max-priority"] = random.choice((1, 3, 10, 255))
     if random.random() < 0.1:
         found["x-queue-type"] = "classic"
@@ -171,7 +174,7 @@ HEADERS: Final[dict[str, tuple[Any, ...]]] = {
     "odd": (b"\x00\xff", ("D", (2, 314)), 1.5, ("f", 0.5), ("i", 4_000_000_000), ("u", 65535), ("B", 255)),
 }
 
-_INTEGERS: Final = (-1, "1", True, 1.0, ("T", 1), 10**12, None)
+_INTEGERS: Final = (-1, "1", True, 1.0, ("T", 1), ("l", 10**12), None)
 BAD: Final[dict[str, tuple[Any, ...]]] = {
     "x-message-ttl": _INTEGERS,
     "x-expires": (*_INTEGERS, 0),
@@ -190,7 +193,7 @@ BAD: Final[dict[str, tuple[Any, ...]]] = {
     "x-max-in-memory-length": (-1, "1", 5),
     "x-max-age": ("1h", "1"),
     "x-initial-cluster-size": (0, 1),
-    "x-stream-max-segment-size-bytes": (1, 10**10),
+    "x-stream-max-segment-size-bytes": (1, ("l", 10**10)),
     "x-anything": (1, "a"),
 }
 

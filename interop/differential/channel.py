@@ -69,7 +69,11 @@ class Channel:
         """What came in during this step; the order between consumers, and so tags, only where it means something."""
         if len(self._queues) < 2:
             return self.view
-        return {**self.view, "deliveries": _without_tags(self.view["deliveries"])} if "deliveries" in self.view else self.view
+        return (
+            {**self.view, "deliveries": _without_tags(self.view["deliveries"])}
+            if "deliveries" in self.view
+            else self.view
+        )
 
     # Sending.
 
@@ -89,6 +93,10 @@ class Channel:
         link.send(self.number, step.method, **values)
         if step.method not in UNANSWERED and not values.get("nowait"):
             self._unanswered.append(step)
+        if step.method == "confirm.select" and self._unconfirmed is None:
+            self._unconfirmed = set()
+        if step.method == "tx.select" and self._in_transaction is None:
+            self._in_transaction = []
         if step.method == "basic.consume":
             self._queues.add(values.get("queue", ""))
             if values.get("nowait"):
@@ -171,10 +179,6 @@ class Channel:
                 self._no_ack[values["consumer_tag"]] = bool(step.values.get("no_ack"))
             case "basic.recover_ok":
                 self._unsettled.clear()
-            case "confirm.select_ok" if self._unconfirmed is None:
-                self._unconfirmed = set()
-            case "tx.select_ok" if self._in_transaction is None:
-                self._in_transaction = []
             case "tx.commit_ok":
                 self._in_transaction = []
             case "tx.rollback_ok":

@@ -32,6 +32,16 @@ class _Queue:
     def quorum(self) -> bool:
         return bool(self.values.get("arguments", {}).get("x-queue-type") == "quorum")
 
+    @property
+    def by_priority(self) -> bool:
+        """Of messages that come in together, amqpd hands out the most urgent first, RabbitMQ the first."""
+        return "x-max-priority" in self.values.get("arguments", {})
+
+    @property
+    def refuses_late(self) -> bool:
+        """A quorum queue tells publishers that it is full; what is on its way then still gets in."""
+        return self.quorum and self.values["arguments"].get("x-overflow", "").startswith("reject")
+
 
 @dataclass
 class _Channel:
@@ -117,7 +127,7 @@ class Author:
         self._step(self._channel(), "exchange.declare", exchange=name, **values)
 
     def _choose_mode(self, channel: _Channel) -> None:
-        channel.mode = self._random.choices(("plain", "confirm", "tx"), (3, 5, 2))[0]
+        channel.mode = self._random.choices(("plain", "confirm", "tx"), (0 if self._quorum else 3, 5, 2))[0]
         if channel.mode != "plain":
             self._step(channel, f"{channel.mode}.select")
 
@@ -130,10 +140,14 @@ class Author:
     def _publish(self) -> None:
         channel = self._channel()
         last = self._random.choices((1, 2, 3, 5), (5, 3, 2, 1))[0]
+        if any(queue.refuses_late or queue.by_priority for queue in self._queues):
+            last = 1
         for number in range(1, last + 1):
             self._publish_one(channel, number < last)
 
     def _publish_one(self, channel: _Channel, unawaited: bool) -> None:
+        if self._quorum:  # only a confirm says that a quorum queue has it; after an error the channel is a plain one
+            self._step(channel, f"{channel.mode}.select", True)
         values: dict[str, Any] = {}
         if self._chance(0.6) or not self._exchanges:
             values["routing_key"] = self._queue().name if self._chance(0.95) else "@nobody"
@@ -145,6 +159,8 @@ class Author:
         properties = arguments.properties(self._random, [queue.name for queue in self._queues])
         if self._quorum and properties.get("priority", 0) > HIGHEST_NORMAL_PRIORITY:
             del properties["priority"]
+        if any(queue.by_priority for queue in self._queues) and properties.get("expiration") == "0":
+            del properties["expiration"]
         mandatory = self._chance(0.25)
         self._step(channel, "basic.publish", unawaited, **values, mandatory=mandatory, properties=properties, body=body)
 
@@ -271,7 +287,7 @@ class Author:
         for other in self._channels:
             if other is channel or (whole and other.link == channel.link):
                 other.tags.clear()
-                other.mode = "plain"
+                other.mode = "confirm" if self._quorum else "plain"
                 other.common_prefetch = False
         if whole:
             self._steps.append(Step(channel.link, 0, "connection.close"))

@@ -118,12 +118,18 @@ class Link:
         return event.values
 
     def _log_in(self, cancel_notify: bool) -> None:
-        capabilities = {"authentication_failure_close": True, "basic.nack": True, "consumer_cancel_notify": cancel_notify}
+        capabilities = {
+            "authentication_failure_close": True,
+            "basic.nack": True,
+            "consumer_cancel_notify": cancel_notify,
+        }
         self._output += codec.PROTOCOL_HEADER
         self.expect("connection.start")
         response = b"\0guest\0guest"
         properties = {"capabilities": capabilities}
-        self.send(0, "connection.start_ok", client_properties=properties, mechanism="PLAIN", response=response, locale="en_US")
+        self.send(
+            0, "connection.start_ok", client_properties=properties, mechanism="PLAIN", response=response, locale="en_US"
+        )
         self.expect("connection.tune")
         self.send(0, "connection.tune_ok", channel_max=2047, frame_max=131072, heartbeat=0)
         self.send(0, "connection.open", virtual_host="/")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import select
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -70,6 +71,7 @@ class Pair:
         self.sides = (amqpd, rabbitmq)
         self.patience = patience
         self._runs = 0
+        self._name = uuid.uuid4().hex[:4]  # brokers that run already may have seen other pairs
         self._program: Program = []
 
     def run(self, program: Program) -> Outcome:
@@ -77,7 +79,7 @@ class Pair:
         self._runs += 1
         self._program = program
         for side in self.sides:
-            side.begin(f"p{self._runs}_")
+            side.begin(f"{self._name}{self._runs}_")
         outcome = Outcome()
         try:
             self._run(program, outcome)
@@ -95,35 +97,54 @@ class Pair:
 
     def _run(self, program: Program, outcome: Outcome) -> None:
         for place, steps in _groups(program):
-            for side in self.sides:
-                side.begin_step()
-                for step in steps:
-                    side.send(step)
-            self._compare(place, steps[-1], outcome)
+            self._step(steps, place, outcome)
             outcome.steps += len(steps)
             if outcome.difference or self._ended(outcome):
                 return
         self._finish(len(program), outcome)
 
-    def _finish(self, place: int, outcome: Outcome) -> None:
+    def _step(self, steps: Program, place: int, outcome: Outcome) -> None:
+        """Steps that are sent together."""
         for side in self.sides:
             side.begin_step()
-            side.close_channels()
-        self._compare(place, Step("Z", 0, "end"), outcome)
-        if outcome.difference is None:
-            for side in self.sides:
-                side.drain()
-            self._settle()
-            self._compare(place, Step("Z", 0, "drain"), outcome)
+            for step in steps:
+                side.send(step)
+        self._compare(place, steps[-1], outcome)
+
+    def _finish(self, place: int, outcome: Outcome) -> None:
+        """Give everything unsettled back to the queues, and see what is in them."""
+        for link, number in sorted(self.sides[0].open_channels()):
+            self._step([Step(link, number, "channel.close", {"reply_code": 200})], place, outcome)
+            if outcome.difference is not None:
+                return
+        for side in self.sides:
+            side.begin_step()
+            side.drain()
+        self._compare(place, Step("Z", 0, "drain"), outcome)
 
     def _clean_up(self, program: Program) -> None:
         for side in self.sides:
             side.begin_step()
-            side.close_channels()
+            for link, number in side.open_channels():
+                side.send(Step(link, number, "channel.close", {"reply_code": 200}))
         self._settle()
         for side in self.sides:
-            side.clean_up(program)
+            side.delete_own()
         self._settle()
+        for side in self.sides:
+            self._delete_all(side, program)
+
+    def _delete_all(self, side: Side, program: Program) -> None:
+        """Delete until nothing is refused: what still belongs to another connection goes when that is closed."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        side.delete_all(program)
+        self._settle()
+        while not side.tidy:
+            if time.monotonic() > deadline:
+                raise Silence(f"{side.name} does not let everything be deleted")
+            side.close()
+            side.delete_all(program)
+            self._settle()
 
     @staticmethod
     def _ended(outcome: Outcome) -> bool:
@@ -181,7 +202,8 @@ def _groups(program: Program) -> Iterator[tuple[int, Program]]:
     group: Program = []
     for place, step in enumerate(program):
         group.append(step)
-        if not step.unawaited or place == len(program) - 1:
+        last = place == len(program) - 1
+        if last or not step.unawaited or program[place + 1].place != step.place:
             yield place, group
             group = []
 

@@ -8,7 +8,6 @@ Nothing here knows the other broker, and nothing waits: `waiting` says whether a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,7 +17,8 @@ from interop.differential.program import Program, Step
 
 CONTROL: Final = "Z"  # the connection that belongs to no program
 CAPABLE: Final = "AZ"  # connections whose client understands a basic.cancel from the broker
-FIRST_WATCH: Final = 100  # programs use the channels below
+FIRST_WATCH: Final = 100
+TIDY: Final = 99  # the channel for cleaning up; programs use the channels below
 _MADE_UP: Final = re.compile(r"amq\.(gen|ctag)-[\w-]{22}")
 _PLACEHOLDER: Final = re.compile(r"\$(\d)")
 
@@ -97,12 +97,9 @@ class Side:
         for link in self._links.values():
             link.flush()
 
-    def close_channels(self) -> None:
-        """Close what the program left open: everything unsettled goes back to its queue."""
-        for (name, number), channel in list(self._channels.items()):
-            if number < FIRST_WATCH and channel.open:
-                channel.send(self._links[name], Step(name, number, "channel.close"), {"reply_code": 200})
-                self._links[name].flush()
+    def open_channels(self) -> list[tuple[str, int]]:
+        """The channels that the program left open."""
+        return [key for key, channel in self._channels.items() if key[1] < TIDY and channel.open]
 
     def drain(self) -> None:
         """Take every message out of every queue that is left."""
@@ -114,17 +111,29 @@ class Side:
                     watch.asked += 1
                 link.flush()
 
-    def clean_up(self, program: Program) -> None:
-        """Delete everything that the program may have declared."""
+    def delete_own(self) -> None:
+        """Delete the exclusive queues, each on its owner's connection."""
         for queue, watch in self._watches.items():
-            self._link(watch.link).send(self._tidy(watch.link), "queue.delete", queue=queue, nowait=True)
-        channel = self._tidy(CONTROL)
-        link = self._link(CONTROL)
-        for method, argument in (("queue.delete", "queue"), ("exchange.delete", "exchange")):
-            for name in sorted(_declared(program, argument)):
-                link.send(channel, method, **self._wire({argument: name}), nowait=True)
+            if watch.link != CONTROL:
+                self._link(watch.link).send(self._tidy(watch.link), "queue.delete", queue=queue, nowait=True)
         self._watches.clear()
         self.ask()
+
+    def delete_all(self, program: Program) -> None:
+        """Delete everything else that the program may have declared; see tidy."""
+        channel, link = self._tidy(CONTROL), self._link(CONTROL)
+        generated = [name for name, placeholder in self._made_up.items() if placeholder.startswith("$")]
+        queues = [*generated, *(self._wire(name) for name in _declared(program, "queue"))]
+        for name in _declared(program, "exchange"):
+            link.send(channel, "exchange.delete", exchange=self._wire(name), nowait=True)
+        for queue in queues:
+            link.send(channel, "queue.delete", queue=queue, nowait=True)
+        self.ask()
+
+    @property
+    def tidy(self) -> bool:
+        """False when something could not be deleted: it belongs to another connection."""
+        return all(channel.open for (_, number), channel in self._channels.items() if number == TIDY)
 
     def close(self) -> None:
         """Close every connection; the next step opens new ones."""
@@ -155,7 +164,7 @@ class Side:
 
     def _tidy(self, name: str) -> int:
         """A channel for cleaning up, on that connection."""
-        return self._opened(name, FIRST_WATCH - 1).number
+        return self._opened(name, TIDY).number
 
     def _ask_queue(self, queue: str, watch: Watch) -> None:
         if not watch.gone:
@@ -188,7 +197,7 @@ class Side:
         """What the step has brought about so far."""
         found: Observation = {f"connection {name}": closed for name, closed in self._closed.items()}
         for (name, number), channel in self._channels.items():
-            if number < FIRST_WATCH - 1 and (view := channel.observed()):
+            if number < TIDY and (view := channel.observed()):
                 found[f"channel {name}{number}"] = view
         for queue, watch in self._watches.items():
             found[f"queue {self._neutral(queue)}"] = [watch.counts, *watch.drained]
@@ -238,9 +247,13 @@ class Side:
         elif event.name == "queue.declare_ok":
             watch.counts = values["message_count"], values["consumer_count"]
             watch.asked -= 1
-        elif event.name in ("basic.get_ok", "basic.get_empty"):
+        elif event.name == "basic.get_ok":
             content = {"properties": self._neutral(event.properties), "body": event.body.decode()}
-            watch.drained.append(values | content if event.name == "basic.get_ok" else "empty")
+            del values["delivery_tag"]  # which depends on the programs before
+            watch.drained.append(values | content)
+            watch.asked -= 1
+        elif event.name == "basic.get_empty":
+            watch.drained.append("empty")
             watch.asked -= 1
 
     # Names.
@@ -279,6 +292,7 @@ def _mapped(value: Any, change: Any) -> Any:
     return value
 
 
-def _declared(program: Program, argument: str) -> Iterator[str]:
-    names = {step.values.get(argument) for step in program if step.method == f"{argument}.declare"}
-    return (name for name in names if isinstance(name, str) and name.startswith("@"))
+def _declared(program: Program, kind: str) -> list[str]:
+    """The names of queues or exchanges that a program declares."""
+    names = {step.values.get(kind, "") for step in program if step.method == f"{kind}.declare"}
+    return sorted(name for name in names if name.startswith("@"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from amqpd.auth.permissions import Access, Permission, Permissions
+from tests.builders import World
+from tests.listener import Listener
 
 ALL = Permission(".*", ".*", ".*")
 NOTHING = Permission("", "", "")
@@ -75,3 +77,17 @@ def test_permissions_end_with_clear_with_their_user_and_with_their_vhost() -> No
     assert sorted(row[:2] for row in rows) == [("a", "z"), ("b", "x"), ("b", "z")]
     rows.forget_user("b")
     assert sorted(row[:2] for row in rows) == [("a", "z")]
+
+
+def test_changes_of_permissions_are_told_with_who_wanted_them() -> None:
+    world = World()
+    permissions, listener = world.users.permissions, Listener(world)
+    permissions.set("guest", "/", Permission("c", "w", "r"), "someone")
+    assert permissions.clear("guest", "/", "another")
+    assert not permissions.clear("guest", "/", "another")
+    created, deleted = listener.heard()
+    which = {"user": "guest", "vhost": "/"}
+    patterns = {"configure": "c", "write": "w", "read": "r"}
+    assert (created.key, deleted.key) == ("permission.created", "permission.deleted")
+    assert created.plain == {**which, **patterns, "user_who_performed_action": "someone"}
+    assert deleted.plain == {**which, "user_who_performed_action": "another"}

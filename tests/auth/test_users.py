@@ -6,6 +6,8 @@ import pytest
 
 from amqpd.auth.permissions import Access, Permission
 from amqpd.auth.users import User, UserStore, is_loopback, with_guest
+from tests.builders import World
+from tests.listener import Listener
 
 
 def store() -> UserStore:
@@ -84,3 +86,34 @@ def test_only_loopback_users_are_bound_to_the_brokers_machine() -> None:
     assert not users.may_connect_from(guest, "10.0.0.1")
     assert users.may_connect_from(other, "10.0.0.1")
     assert UserStore(loopback_users=()).may_connect_from(guest, "10.0.0.1")
+
+
+# Events.
+
+
+def test_changes_of_users_are_told_with_who_wanted_them() -> None:
+    world = World()
+    users, listener = world.users, Listener(world)
+    users.add("u", b"first", actor="someone")
+    users.add("u", b"second", ["monitoring", "management"], actor="another")
+    users.put(User("u", "", tags=["management", "monitoring"]))
+    assert users.delete("u", "someone")
+    assert not users.delete("u", "someone")
+    told = [(event.key, event.plain) for event in listener.heard()]
+    tags = {"tags": ["management", "monitoring"]}
+    assert told == [
+        ("user.created", {"name": "u", "user_who_performed_action": "someone"}),
+        ("user.password.changed", {"name": "u", "user_who_performed_action": "another"}),
+        ("user.tags.set", {"name": "u", **tags, "user_who_performed_action": "another"}),
+        ("user.password.cleared", {"name": "u", "user_who_performed_action": "rmq-internal"}),
+        ("user.deleted", {"name": "u", "user_who_performed_action": "someone"}),
+    ]
+
+
+def test_a_new_user_with_tags_is_told_twice_and_one_put_unchanged_not_at_all() -> None:
+    world = World()
+    listener = Listener(world)
+    user = world.users.add("u", b"p", ["monitoring"])
+    assert listener.heard_keys() == ["user.created", "user.tags.set"]
+    world.users.put(user)
+    assert listener.heard_keys() == []

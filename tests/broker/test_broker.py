@@ -16,6 +16,7 @@ PREDECLARED = {
     "amq.headers": ("headers", False),
     "amq.match": ("headers", False),
     "amq.rabbitmq.trace": ("topic", True),
+    "amq.rabbitmq.event": ("topic", True),
 }
 
 
@@ -26,7 +27,7 @@ def test_a_new_broker_has_one_virtual_host_and_no_alarm() -> None:
     assert not broker.alarms.active
 
 
-def test_the_predeclared_exchanges_are_durable_and_only_the_trace_is_internal() -> None:
+def test_the_predeclared_exchanges_are_durable_and_those_of_the_broker_internal() -> None:
     exchanges = World().vhost.exchanges
     assert {name: (exchange.kind, exchange.internal) for name, exchange in exchanges.items()} == PREDECLARED
     assert all(exchange.durable and not exchange.auto_delete for exchange in exchanges.values())
@@ -36,3 +37,10 @@ def test_nothing_can_be_bound_to_the_default_exchange() -> None:
     vhost = World().vhost
     with pytest.raises(AccessRefused, match="operation not permitted on the default exchange"):
         vhost.bind(vhost.exchange(""), vhost.exchange("amq.fanout"), "k", EMPTY_TABLE)
+
+
+def test_another_virtual_host_has_no_event_exchange() -> None:
+    broker = World().broker
+    made = broker.create_vhost("other")
+    assert broker.vhosts["other"] is made
+    assert set(made.exchanges) == PREDECLARED.keys() - {"amq.rabbitmq.event"}

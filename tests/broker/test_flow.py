@@ -84,14 +84,34 @@ def test_a_slow_consumer_stops_its_publishers_for_a_bounded_time_only() -> None:
     assert publisher.holds == 0
 
 
-def test_while_the_consumer_is_slow_nobody_is_held_again() -> None:
+def test_while_the_consumer_is_slow_publishers_rest_and_are_not_held_again() -> None:
     world = World()
     congestion, publisher = congested(world)
     world.advance(HOLD_SECONDS)
-    for size in (HOLD_ABOVE + 1, 10 * HOLD_ABOVE, MIDDLE, HOLD_ABOVE + 1):
-        assert not congestion.check(size, True)
+    for rests, size in enumerate((HOLD_ABOVE + 1, 10 * HOLD_ABOVE, MIDDLE, HOLD_ABOVE + 1), 1):
+        assert congestion.check(size, True)
+        congestion.hold(publisher)
+        assert (publisher.holds, publisher.rests) == (0, rests)
+
+
+def test_even_a_publisher_that_must_not_be_held_rests() -> None:
+    """A rest is short: its acknowledgements come through all the same."""
+    world = World()
+    congestion, _ = congested(world)
+    world.advance(HOLD_SECONDS)
+    publisher = HeldPublisher(consumes=True)
     congestion.hold(publisher)
-    assert publisher.holds == 0
+    assert (publisher.holds, publisher.rests) == (0, 1)
+
+
+def test_nobody_rests_for_a_queue_that_is_merely_crowded_or_calm_again() -> None:
+    world = World()
+    congestion, publisher = congested(world)
+    assert publisher.rests == 0
+    world.advance(HOLD_SECONDS)
+    assert not congestion.check(RELEASE_BELOW - 1, True)
+    congestion.hold(publisher)
+    assert (publisher.holds, publisher.rests) == (0, 0)
 
 
 def test_once_a_slow_consumer_has_caught_up_the_queue_may_be_crowded_again() -> None:

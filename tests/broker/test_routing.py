@@ -143,10 +143,11 @@ def test_a_missing_alternate_exchange_is_ignored(topology: Topology) -> None:
     assert topology.reached("x") == []
 
 
-def test_the_default_exchange_can_be_the_alternate(topology: Topology) -> None:
+def test_the_default_exchange_as_the_alternate_leads_nowhere(topology: Topology) -> None:
+    """As in RabbitMQ: nothing is bound to it, and only a publish to it is looked up by name."""
     topology.exchange("x", alternate="")
     topology.queue("q")
-    assert topology.reached("x", "q") == ["q"]
+    assert topology.reached("x", "q") == []
 
 
 def test_an_alternate_set_by_a_policy_counts(topology: Topology) -> None:

@@ -10,7 +10,6 @@ from amqpd.broker.queues.base import Owner, Queue, QueueSpec
 from amqpd.broker.queues.reply import REPLY_TO, ReplyQueue, ReplyTaker
 from amqpd.broker.vhost import PREDECLARED, ExchangeSpec, VHost
 from amqpd.errors import AccessRefused, AMQPError, NotFound, PreconditionFailed, ResourceLocked
-from amqpd.wire.properties import EMPTY_PROPERTIES
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
 from tests.broker.queues.takers import Taker, message
 from tests.builders import World
@@ -47,7 +46,7 @@ def bind(vhost: VHost, source: Exchange, destination: Destination) -> None:
 
 def routed(vhost: VHost, exchange: str, key: str) -> list[str]:
     """The names of the queues that a message would go to."""
-    found = vhost.route(vhost.exchange(exchange), [key], EMPTY_PROPERTIES)
+    found = vhost.route(vhost.exchange(exchange), [key], message(b""))
     return [queue.name for queue in found.queues]
 
 
@@ -273,7 +272,7 @@ def test_an_exchange_that_leads_somewhere_is_in_use(vhost: VHost) -> None:
     assert text_of(refused) == "PRECONDITION_FAILED - exchange 'x' in vhost '/' in use"
     vhost.delete_exchange(destination, if_unused=True)  # being led to is no use (C36)
     vhost.delete_exchange(source, if_unused=True)
-    assert len(vhost.exchanges) == len(PREDECLARED) + 1
+    assert len(vhost.exchanges) == len(PREDECLARED) + 2  # the default and the event exchange
 
 
 def test_an_auto_delete_exchange_goes_with_its_last_binding(vhost: VHost) -> None:
@@ -314,7 +313,7 @@ def test_auto_delete_cascades_upwards_however_long_the_chain_is(vhost: VHost, en
         vhost.delete_exchange(vhost.exchange("end"))
     else:
         vhost.delete_queue(vhost.queue("end"))
-    assert len(vhost.exchanges) == len(PREDECLARED) + 1
+    assert len(vhost.exchanges) == len(PREDECLARED) + 2  # the default and the event exchange
     assert vhost._sources == {}
 
 
@@ -335,7 +334,7 @@ def test_two_ways_up_to_the_same_exchange_delete_it_once(vhost: VHost) -> None:
     for source, destination in ((top, left), (top, right), (left, queue), (right, queue)):
         bind(vhost, source, destination)
     vhost.delete_queue(queue)
-    assert len(vhost.exchanges) == len(PREDECLARED) + 1
+    assert len(vhost.exchanges) == len(PREDECLARED) + 2  # the default and the event exchange
 
 
 # Direct reply-to.

@@ -9,14 +9,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from amqpd.broker.binding import Destination
 from amqpd.broker.queues.base import QueueSpec
-from amqpd.broker.vhost import PREDECLARED, ExchangeSpec, VHost
-from amqpd.wire.properties import EMPTY_PROPERTIES
+from amqpd.broker.vhost import ExchangeSpec, VHost
 from amqpd.wire.table import EMPTY_TABLE, Table
-from tests.builders import World
+from tests.builders import World, message
 
 KEYS = st.sampled_from(["", "k"])
 ARGUMENTS = st.sampled_from([EMPTY_TABLE, Table.of({"a": 1})])
-NEVER_DELETED = {"", *(name for name, _ in PREDECLARED)}
+NEVER_DELETED = set(World().vhost.exchanges)
 
 
 class Bound(NamedTuple):
@@ -140,7 +139,7 @@ class BindingMachine(RuleBasedStateMachine):
         routes = {}
         for name, exchange in self.vhost.exchanges.items():
             for key in ("", "k", "x"):
-                queues = self.vhost.route(exchange, [key], EMPTY_PROPERTIES).queues
+                queues = self.vhost.route(exchange, [key], message()).queues
                 routes[name, key] = sorted(queue.name for queue in queues)
         assert routes == self.routes or self.vhost.generation > self.generation
         self.routes, self.generation = routes, int(self.vhost.generation)

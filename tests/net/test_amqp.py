@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import anyio.lowlevel
 import pytest
 from pamqp import commands
 
-from amqpd.net.amqp import HIGH_WATER, LARGE_READ, AMQPSocket, SocketWire, address_of, set_no_delay
+from amqpd.net.amqp import HIGH_WATER, LARGE_READ, REST_FACTOR, AMQPSocket, Rests, SocketWire, address_of, set_no_delay
 from amqpd.protocol.connection import Address
 from amqpd.protocol.throttle import ANSWERS_UNREAD
+from amqpd.turn import Work
+from amqpd.wire.frames import HEARTBEAT, frame
 from amqpd.wire.output import FULL
 from tests.builders import PROTOCOL_HEADER, Content, World, publish_bytes
-from tests.net.peers import Served, eventually, method, served
+from tests.net.peers import OPENING, Served, eventually, method, served
 
 SMALL_BUFFER = 16 * 1024
+LARGE = frame(HEARTBEAT, 0, b"") * (LARGE_READ // 8)  # a large read, in which nothing happens
 
 
 class FakeTransport(asyncio.Transport):
@@ -55,12 +59,25 @@ class FakeTransport(asyncio.Transport):
         self.told.append("limits")
 
 
-def accepted(world: World) -> tuple[AMQPSocket, FakeTransport]:
-    """A socket without one underneath."""
+def accepted(world: World, rests: Rests | None = None) -> tuple[AMQPSocket, FakeTransport]:
+    """A socket without a real one underneath; it needs a running loop."""
     transport = FakeTransport(peername=("127.0.0.1", 40000), sockname=("127.0.0.1", 5672))
-    accepted = AMQPSocket(world.services, set())
+    accepted = AMQPSocket(world.services, rests or Rests(), set())
     accepted.connection_made(transport)
     return accepted, transport
+
+
+def opened(world: World, rests: Rests | None = None) -> tuple[AMQPSocket, FakeTransport]:
+    """The same, with the handshake done."""
+    open_socket, transport = accepted(world, rests)
+    open_socket.data_received(OPENING)
+    world.finish()
+    return open_socket, transport
+
+
+def reading(transport: FakeTransport) -> list[str]:
+    """How often the transport was told to stop and go on reading."""
+    return [what for what in transport.told if what in ("pause", "resume")]
 
 
 def connection_count(served: Served) -> int:
@@ -167,7 +184,8 @@ def unsent(open_socket: AMQPSocket) -> int:
     return open_socket._wire.unsent()
 
 
-def test_a_large_read_is_a_turn_of_its_own() -> None:
+@pytest.mark.anyio
+async def test_a_large_read_is_a_turn_of_its_own() -> None:
     """Its messages reach their consumers before the event loop reads on."""
     world = World()
     large, transport = accepted(world)
@@ -178,7 +196,87 @@ def test_a_large_read_is_a_turn_of_its_own() -> None:
     assert transport.written != b""
 
 
-def test_deliveries_pause_while_the_transport_is_full() -> None:
+@pytest.mark.anyio
+async def test_after_a_large_read_others_are_read_first() -> None:
+    open_socket, transport = opened(World())
+    open_socket.data_received(LARGE[8:])
+    assert reading(transport) == []
+    open_socket.data_received(LARGE)
+    assert reading(transport) == ["pause"]
+    await anyio.lowlevel.checkpoint()
+    assert reading(transport) == ["pause", "resume"]
+
+
+class Delay(Work):
+    """Work that takes some time of the world's clock."""
+
+    def __init__(self, world: World, seconds: float) -> None:
+        super().__init__()
+        self._world = world
+        self._seconds = seconds
+
+    def run(self) -> None:
+        self._world.clock.advance(self._seconds)
+
+
+def tiring_read(open_socket: AMQPSocket, world: World, seconds: float) -> None:
+    """A large read for a queue that its consumers cannot keep short; the broker needs this long for it."""
+    assert open_socket.connection is not None
+    open_socket.connection.throttle.rest()
+    world.turn.defer(Delay(world, seconds))
+    open_socket.data_received(LARGE)
+
+
+@pytest.mark.anyio
+async def test_a_tired_publisher_rests_some_times_as_long_as_its_read_took() -> None:
+    world = World()
+    open_socket, transport = opened(world)
+    tiring_read(open_socket, world, 2.0)
+    await anyio.lowlevel.checkpoint()
+    world.advance(2.0 * REST_FACTOR - 0.1)
+    assert reading(transport) == ["pause"]
+    world.advance(0.2)
+    assert reading(transport) == ["pause", "resume"]
+
+
+@pytest.mark.anyio
+async def test_one_rest_does_not_lead_to_another() -> None:
+    world = World()
+    open_socket, transport = opened(world)
+    tiring_read(open_socket, world, 2.0)
+    world.advance(2.0 * REST_FACTOR)
+    open_socket.data_received(LARGE)
+    await anyio.lowlevel.checkpoint()
+    assert reading(transport) == ["pause", "resume", "pause", "resume"]
+
+
+@pytest.mark.anyio
+async def test_tired_publishers_rest_one_after_the_other() -> None:
+    """However many they are, all together get one part of the broker's time."""
+    world, rests = World(), Rests()
+    transports = []
+    for _ in range(3):
+        open_socket, transport = opened(world, rests)
+        tiring_read(open_socket, world, 1.0)
+        transports.append(transport)
+    ends = []
+    for _ in range(30):
+        world.advance(0.5)
+        ends += [world.clock.monotonic() for transport in transports if reading(transport)[1:] == ["resume"]]
+        transports = [transport for transport in transports if reading(transport) == ["pause"]]
+    # The first read was over after 1 s; each of the three adds what it took, REST_FACTOR times.
+    assert ends == [1 + REST_FACTOR, 1 + 2 * REST_FACTOR, 1 + 3 * REST_FACTOR]
+
+
+def test_a_rest_begins_when_the_one_before_it_is_over_or_at_once() -> None:
+    rests = Rests()
+    assert rests.take(0.0, 1.0) == REST_FACTOR
+    assert rests.take(1.0, 2.0) == 2 * REST_FACTOR - 1
+    assert rests.take(100.0, 100.5) == REST_FACTOR / 2
+
+
+@pytest.mark.anyio
+async def test_deliveries_pause_while_the_transport_is_full() -> None:
     open_socket, _ = accepted(World())
     assert not stalled(open_socket)
     open_socket.pause_writing()
@@ -197,7 +295,8 @@ def test_a_socket_that_closes_is_not_resumed() -> None:
     assert transport.told == ["resume", "close"]
 
 
-def test_the_end_of_the_clients_stream_is_the_end() -> None:
+@pytest.mark.anyio
+async def test_the_end_of_the_clients_stream_is_the_end() -> None:
     open_socket, _ = accepted(World())
     assert not open_socket.eof_received()
 

@@ -8,22 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from amqpd.broker.message import make_message
-from amqpd.broker.queues.base import QueueSpec
-from amqpd.broker.queues.classic import ClassicQueue
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.errors import PreconditionFailed
 from amqpd.protocol.ledger import CHUNK, Ledger
 from amqpd.wire.properties import EMPTY_PROPERTIES
-from amqpd.wire.table import EMPTY_TABLE
+from tests.broker.queues.takers import make_queue
 from tests.builders import World
 
 MESSAGE = make_message("", "q", EMPTY_PROPERTIES, b"")
-QUEUE = ClassicQueue("q", "/", QueueSpec(False, None, False, EMPTY_TABLE), World().context)
+QUEUE = make_queue(World())
 
 
 def delivery() -> Delivery:
     """Another delivery."""
-    return Delivery(QUEUE, MESSAGE, 0, 0, None)
+    return Delivery(QUEUE, MESSAGE, 0, 0, 0, None)
 
 
 def filled(count: int) -> tuple[Ledger, list[Delivery]]:

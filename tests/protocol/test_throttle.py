@@ -10,7 +10,7 @@ from pamqp import commands
 
 from amqpd.broker.alarms import DISK, MEMORY
 from amqpd.broker.flow import HOLD_ABOVE, HOLD_SECONDS
-from amqpd.protocol.throttle import BLOCKED, HELD, STALLED, Throttle
+from amqpd.protocol.throttle import BLOCKED, HELD, RESTING, STALLED, Throttle
 from amqpd.wire.frames import BODY, FrameHandler, FrameReader, frame
 from amqpd.wire.methods import encode, make
 from tests.builders import Client, FakeWire, World, header_bytes, publish_bytes
@@ -32,7 +32,7 @@ class Bench:
         self.unblocked += 1
 
 
-@given(st.lists(st.tuples(st.sampled_from([HELD, BLOCKED, STALLED]), st.booleans()), max_size=20))
+@given(st.lists(st.tuples(st.sampled_from([HELD, BLOCKED, STALLED, RESTING]), st.booleans()), max_size=20))
 def test_reading_goes_on_when_the_last_reason_is_gone(steps: list[tuple[int, bool]]) -> None:
     bench = Bench()
     reasons: set[int] = set()
@@ -91,6 +91,14 @@ def test_unblocking_needs_no_listener() -> None:
     bench.throttle.on_unblock = None
     bench.throttle.block()
     bench.throttle.unblock()
+    assert bench.wire.reading
+
+
+def test_who_is_asked_to_rest_is_read_on_until_its_read_is_processed() -> None:
+    """The socket knows when that is, and takes the rest."""
+    bench = Bench()
+    bench.throttle.rest()
+    assert bench.throttle.tired
     assert bench.wire.reading
 
 
@@ -248,6 +256,15 @@ def test_the_publisher_of_a_crowded_queue_is_held_for_a_bounded_time(world: Worl
 
 def test_a_publisher_that_consumes_is_not_held(world: World) -> None:
     publisher, _ = crowd(world, consume_on_publisher=True)
+    assert publisher.wire.reading
+
+
+def test_a_publisher_of_a_queue_whose_consumers_are_slow_is_asked_to_rest(world: World) -> None:
+    publisher, _ = crowd(world)
+    world.advance(HOLD_SECONDS)
+    assert not publisher.connection.throttle.tired
+    publisher.publish(1, "", "q")
+    assert publisher.connection.throttle.tired
     assert publisher.wire.reading
 
 

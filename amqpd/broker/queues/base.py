@@ -25,9 +25,14 @@ from amqpd.wire.table import Table
 
 
 class Owner:
-    """Whoever exclusive queues belong to: a connection."""
+    """Whoever exclusive queues belong to: a connection.
 
-    def __init__(self) -> None:
+    Args:
+        name: the connection's.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
         self.exclusive_queues: dict[Queue, None] = {}
 
 
@@ -207,7 +212,7 @@ class Queue(MessageSink):
         self.deleted = True
         self.purge()
         if self._head_timer is not None:
-            self._head_timer.wait_for(0)
+            self._head_timer.stop()
         if self._idle_timer is not None:
             self._idle_timer.stop()
         for consumer in self.consumers.all():

@@ -45,6 +45,7 @@ class ClassicQueue(WorkQueue):
             self._ready.put_back(delivery.message, delivery.position, delivery.deliveries + 1, delivery.deadline)
             if delivery.deadline:
                 self._timed = True
+            self.drop_excess()  # before a consumer can take it
             self.defer_pump()
 
     def _publish_with_care(self, message: Message) -> bool:
@@ -55,17 +56,13 @@ class ClassicQueue(WorkQueue):
         self.drop_expired()
         self.deliver_ready()
         limit = self._limit
-        if limit.rejects and limit.reached(self._ready.count, self._ready.octets) and not self._taken_at_once():
+        if limit.rejects and limit.exceeded(self._ready.count + 1, self._ready.octets + message.body_size):
             if limit.buries:
                 self.die(message, MAXLEN)
             return False
         self.add(message)
         self.deliver_ready()
-        self.drop_expired()
         self.drop_excess()
+        self.drop_expired()
         self.defer_pump()
         return True
-
-    def _taken_at_once(self) -> bool:
-        """A consumer would take the next message; with anything ready it would have taken that."""
-        return self._ready.count == 0 and self.consumers.anyone_ready()

@@ -60,6 +60,9 @@ class Consumer:
         """The queue is gone; there will be no more deliveries."""
         raise NotImplementedError
 
+    def tracing_changed(self) -> None:
+        """The virtual host's firehose was switched on or off."""
+
 
 class Consumers:
     """All consumers of one queue, and whose turn it is."""
@@ -94,10 +97,6 @@ class Consumers:
     def take(self) -> Consumer | None:
         """The consumer whose turn it is, or None when nobody can take a message."""
         raise NotImplementedError
-
-    def anyone_ready(self) -> bool:
-        """Somebody could take a message now."""
-        return any(consumer.ready() for consumer in self._all)
 
 
 @final

@@ -18,8 +18,11 @@ from amqpd.clock import Timer
 class HeadTimer:
     """Waits for the deadline of a queue's head.
 
+    Heads come and go with every delivery, mostly with ever later deadlines. So a timer that is set too early is left to
+    run: there is one at most, not one per head.
+
     Args:
-        on_due: called when it has come.
+        on_due: called when the deadline has come, or may have; whoever is called asks to wait again.
     """
 
     def __init__(self, context: Context, on_due: Callable[[], None]) -> None:
@@ -34,19 +37,22 @@ class HeadTimer:
         Args:
             deadline: milliseconds since the epoch; 0 waits for nothing.
         """
-        if deadline == self._deadline:
+        if self._timer is not None and (not deadline or self._deadline <= deadline):
             return
-        self._deadline = deadline
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.stop()
         if deadline:
+            self._deadline = deadline
             delay = max(0, deadline - self._context.now()) / 1000
             self._timer = self._context.timers.call_later(delay, self._due)
 
+    def stop(self) -> None:
+        """Wait for nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _due(self) -> None:
         self._timer = None
-        self._deadline = 0
         self._on_due()
 
 

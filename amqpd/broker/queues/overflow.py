@@ -32,12 +32,6 @@ class Limit:
             self._octets != NONE and octets > self._octets
         )
 
-    def reached(self, messages: i64, octets: i64) -> bool:
-        """This is as much as allowed."""
-        return (self._messages != NONE and messages >= self._messages) or (
-            self._octets != NONE and octets >= self._octets
-        )
-
     def eased(self, messages: i64, octets: i64) -> bool:
         """There is room again: this is at most four fifths of what is allowed."""
         return (self._messages == NONE or messages <= self._messages * 4 // 5) and (

@@ -49,9 +49,6 @@ class SingleActiveConsumers(Consumers):
                 self.active = active = best
         return active if active.ready() else None
 
-    def anyone_ready(self) -> bool:
-        return self.active is not None and self.active.ready()
-
     def _best(self) -> Consumer | None:
         """Who is to be active: the first that came, or the first of the highest priority."""
         best: Consumer | None = None

@@ -77,7 +77,7 @@ def new_consumer(channel: Channel, name: str, tag: str, method: commands.Basic.C
     arguments = arguments_of(method)
     check_consumer_arguments(name, channel.vhost.name, queue.kind, arguments)
     priority = consumer_priority(arguments)
-    return ChannelConsumer(tag, queue, channel, method.no_ack, method.exclusive, priority, channel.prefetch)
+    return ChannelConsumer(tag, queue, channel, method.no_ack, method.exclusive, priority, channel.prefetch, arguments)
 
 
 def cancel(channel: Channel, method: commands.Basic.Cancel) -> None:
@@ -108,6 +108,8 @@ def get(channel: Channel, method: commands.Basic.Get) -> None:
     message = delivery.message
     if delivery.deliveries:
         message = queue.presented(message, int(delivery.deliveries))
+    if channel.vhost.firehose.on:
+        channel.vhost.firehose.delivered(channel.origin(), message, name, delivery.redelivered)
     reply = make(
         commands.Basic.GetOk,
         delivery_tag=int(tag),

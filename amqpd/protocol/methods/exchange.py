@@ -50,7 +50,7 @@ def declare_active(channel: Channel, method: commands.Exchange.Declare) -> None:
             )
         session.check_exchange(Access.READ, name)
         session.check_exchange(Access.WRITE, alternate.value)
-    vhost.create_exchange(name, spec)
+    vhost.create_exchange(name, spec, session.user.name)
 
 
 def delete(channel: Channel, method: commands.Exchange.Delete) -> None:
@@ -63,7 +63,7 @@ def delete(channel: Channel, method: commands.Exchange.Delete) -> None:
     channel.session.check_exchange(Access.CONFIGURE, name)
     existing = vhost.exchanges.get(name)
     if existing is not None:
-        vhost.delete_exchange(existing, method.if_unused)
+        vhost.delete_exchange(existing, method.if_unused, channel.session.user.name)
     if not method.nowait:
         channel.send(make(commands.Exchange.DeleteOk))
 
@@ -75,7 +75,7 @@ def bind(channel: Channel, method: commands.Exchange.Bind) -> None:
     if source is None or destination is None:
         channel.vhost.exchange(clean(method.source) if source is None else clean(method.destination))
     else:
-        channel.vhost.bind(source, destination, key, arguments)
+        channel.vhost.bind(source, destination, key, arguments, channel.session.user.name)
     if not method.nowait:
         channel.send(make(commands.Exchange.BindOk))
 
@@ -84,7 +84,8 @@ def unbind(channel: Channel, method: commands.Exchange.Unbind) -> None:
     """Remove a binding; one that does not exist is removed already."""
     source, destination = ends(channel, method.source, method.destination)
     if source is not None and destination is not None:
-        channel.vhost.unbind(source, destination, method.routing_key, arguments_of(method))
+        arguments = arguments_of(method)
+        channel.vhost.unbind(source, destination, method.routing_key, arguments, channel.session.user.name)
     if not method.nowait:
         channel.send(make(commands.Exchange.UnbindOk))
 

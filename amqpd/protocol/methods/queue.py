@@ -58,7 +58,7 @@ def declare_active(channel: Channel, name: str, method: commands.Queue.Declare) 
         vhost.check_equivalent_queue(existing, spec)
         return existing
     check_dead_letter_access(channel, name, arguments)
-    return vhost.create_queue(name, spec)
+    return vhost.create_queue(name, spec, session.user.name)
 
 
 def check_dead_letter_access(channel: Channel, name: str, arguments: Table) -> None:
@@ -108,7 +108,7 @@ def bind(channel: Channel, method: commands.Queue.Bind) -> None:
         arguments = arguments_of(method)
         source.check_binding(queue, key, arguments)
         channel.vhost.check_lock(queue, channel.session)
-        channel.vhost.bind(source, queue, key, arguments)
+        channel.vhost.bind(source, queue, key, arguments, channel.session.user.name)
     if not method.nowait:
         channel.send(make(commands.Queue.BindOk))
 
@@ -121,7 +121,7 @@ def unbind(channel: Channel, method: commands.Queue.Unbind) -> None:
     arguments = arguments_of(method)
     if source is not None and queue is not None and source.find_binding(queue, key, arguments) is not None:
         channel.vhost.check_lock(queue, channel.session)
-        channel.vhost.unbind(source, queue, key, arguments)
+        channel.vhost.unbind(source, queue, key, arguments, channel.session.user.name)
     channel.send(make(commands.Queue.UnbindOk))
 
 
@@ -158,6 +158,7 @@ def delete(channel: Channel, method: commands.Queue.Delete) -> None:
         queue = channel.vhost.queues.get(name)
         if queue is not None:
             channel.vhost.check_lock(queue, channel.session)
-            count = channel.vhost.delete_queue(queue, method.if_unused, method.if_empty)
+            user = channel.session.user.name
+            count = channel.vhost.delete_queue(queue, method.if_unused, method.if_empty, user)
     if not method.nowait:
         channel.send(make(commands.Queue.DeleteOk, message_count=count))

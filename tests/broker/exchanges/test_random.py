@@ -30,7 +30,7 @@ def random_exchange() -> Exchange:
     world = World()
     world.context.random_bytes = Random(7).randbytes
     exchange = RandomExchange("x", False, False, False, EMPTY_TABLE)
-    exchange.attach(VHost("v", world.context))
+    exchange.attach(VHost("v", world.context, world.broker.events))
     return exchange
 
 
@@ -61,7 +61,7 @@ def test_chance_comes_from_the_context() -> None:
     numbers = itertools.cycle([0, 1, 2, 1])
     world.context.random_bytes = lambda size: next(numbers).to_bytes(size, "big")
     exchange = RandomExchange("x", False, False, False, EMPTY_TABLE)
-    exchange.attach(VHost("v", world.context))
+    exchange.attach(VHost("v", world.context, world.broker.events))
     for name in ("a", "b", "c"):
         exchange.bind(MessageSink(name), "", EMPTY_TABLE)
     assert [chosen(exchange).name for _ in range(4)] == ["a", "b", "c", "b"]

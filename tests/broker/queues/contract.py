@@ -1,28 +1,52 @@
 """The contract of a queue: every type is put through it, against its own model.
 
 class ClassicMachine(QueueMachine):
-    new_model = FifoModel
-    def new_queue(self, world): ...
+    arguments = st.just({"max_length": 3}) | st.just({})
+    def new_model(self, rules): ...
 
 TestClassicMachine = ClassicMachine.TestCase
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from amqpd.broker.message import Message
+from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.delivery import Delivery
-from tests.broker.queues.models import ConsumerModel, Entry, QueueModel
-from tests.broker.queues.takers import Taker, message
+from amqpd.errors import ResourceLocked
+from amqpd.wire.properties import Properties
+from tests.broker.queues.models import ConsumerModel, Entry, QueueModel, RingModel, Rules, SingleActiveModel
+from tests.broker.queues.takers import Taker, drained_deliveries, make_queue, message
 from tests.builders import World
 
 OUTCOMES = ["acknowledge", "requeue", "reject"]
+# Moments and times to live are whole steps, and a step is a whole number of milliseconds and of binary fractions.
+STEP_MS = 125
+TTLS = st.sampled_from([0, STEP_MS, 3 * STEP_MS])
+LIMITS = {"message_ttl": TTLS, "max_length": st.integers(0, 4), "max_length_bytes": st.sampled_from([0, 5, 10])}
+DEAD_LETTERS = {"dead_letter_exchange": "", "dead_letter_routing_key": "dead"}
+OVERFLOWS = ["drop-head", "reject-publish", "reject-publish-dlx"]
+
+
+def arguments_of(
+    needed: dict[str, object], optional: dict[str, st.SearchStrategy[object]]
+) -> st.SearchStrategy[dict[str, object]]:
+    """Sets of arguments: only what is needed, or anything with it."""
+    extensions: dict[str, st.SearchStrategy[object]] = {
+        **LIMITS,
+        "overflow": st.sampled_from(OVERFLOWS),
+        "single_active_consumer": st.just(True),
+        **optional,
+    }
+    drawn = st.fixed_dictionaries({}, optional=extensions)
+    dead_letters = st.sampled_from([{}, DEAD_LETTERS])
+    return st.just(needed) | st.builds(lambda some, dead: {**needed, **some, **dead}, drawn, dead_letters)
 
 
 class Held:
@@ -37,50 +61,59 @@ class Held:
 class QueueMachine(RuleBasedStateMachine):
     """Everything that can be done to a queue, in any order; turns end where hypothesis wants them to."""
 
-    new_model: ClassVar[Callable[[], QueueModel]]
+    arguments: ClassVar[st.SearchStrategy[dict[str, object]]]
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.queue = self.new_queue(self.world)
-        self.model = type(self).new_model()
+        self.dead = make_queue(self.world, "dead")
         self.consumers: dict[Taker, ConsumerModel] = {}  # cancelled ones too
         self.held: list[Held] = []
         self.published = 0
         self.drain_at_end = True
 
-    def new_queue(self, world: World) -> Queue:
-        """An empty queue of the type."""
+    def new_model(self, rules: Rules, ring: RingModel[ConsumerModel]) -> QueueModel:
+        """The model of the type."""
         raise NotImplementedError
-
-    def new_message(self, number: int) -> Message:
-        """The message of this number; its body must be the number in decimal."""
-        return message(str(number).encode())
 
     @property
     def subscribed(self) -> list[Taker]:
         return [taker for taker, consumer in self.consumers.items() if consumer in self.model.ring.priorities]
 
-    @initialize(drain=st.booleans())
-    def choose_end(self, drain: bool) -> None:
-        self.drain_at_end = drain
+    @initialize(data=st.data(), drain=st.booleans())
+    def declare(self, data: st.DataObject, drain: bool) -> None:
+        self.given = data.draw(type(self).arguments)
+        self.queue: Queue = make_queue(self.world, **self.given)
+        rules = Rules(self.given, {})
+        single = "single_active_consumer" in self.given
+        self.model = self.new_model(rules, SingleActiveModel(rules.quorum) if single else RingModel())
+        self.locked = rules.quorum and single  # for basic.get
+        self.drain_at_end = drain and not self.locked
 
-    @rule(count=st.integers(1, 5))
-    def publish(self, count: int) -> None:
+    @rule(
+        count=st.integers(1, 5),
+        size=st.sampled_from([1, 1, 4, 7]),
+        priority=st.sampled_from([None, None, 0, 1, 4, 5, 9]),
+        ttl=st.none() | st.none() | TTLS,
+    )
+    def publish(self, count: int, size: int, priority: int | None, ttl: int | None) -> None:
         for _ in range(count):
-            assert self.queue.publish(self.new_message(self.published))
-            self.model.enqueue(Entry(self.published))
+            entry = Entry(self.published, max(size, len(str(self.published))), priority or 0, ttl)
+            assert self.queue.publish(message_of(entry, priority)) == self.model.publish(entry)
             self.published += 1
 
     @rule()
     def get(self) -> None:
-        redelivered = bool(self.model.ready) and self.model.ready[0].deliveries > 0
-        delivery, entry = self.queue.get(), self.model.take()
+        if self.locked:
+            with pytest.raises(ResourceLocked):
+                self.queue.get()
+            return
+        delivery, entry = self.queue.get(), self.model.get()
         assert (delivery is None) == (entry is None)
         if delivery is not None and entry is not None:
-            assert delivery.message.body == str(entry.number).encode()
+            assert number_of(delivery) == entry.number
             assert delivery.deliveries == entry.deliveries - 1
-            assert delivery.redelivered == redelivered
+            assert delivery.redelivered == (entry.deliveries > 1)
             self.held.append(Held(delivery, entry, None))
 
     @precondition(lambda self: len(self.subscribed) < 5)
@@ -119,26 +152,42 @@ class QueueMachine(RuleBasedStateMachine):
             self.held.remove(held)
             self._settle(held, outcome)
             if outcome == "requeue":
-                self.model.give_back(held.entry)
+                self.model.requeue(held.entry)
+            elif outcome == "reject":
+                self.model.reject(held.entry)
             if held.consumer is not None:
                 held.consumer.unsettled -= 1
                 self.model.ring.resume(held.consumer)
 
     @rule()
     def purge(self) -> None:
-        assert self.queue.purge() == len(self.model.ready)
-        self.model.ready = []
+        assert self.queue.purge() == self.model.purge()
+
+    @rule(policy=st.fixed_dictionaries({}, optional={"message_ttl": TTLS, "max_length": st.integers(0, 4)}))
+    def change_policy(self, policy: dict[str, object]) -> None:
+        """It counts at once, but a message keeps the deadline that it has."""
+        definition = {key.replace("_", "-"): value for key, value in policy.items()}
+        if definition:
+            self.world.vhost.set_policy(Policy("p", "^q$", definition))
+        else:
+            self.world.vhost.delete_policy("p")
+        self.model.rules = Rules(self.given, policy)
 
     @rule()
     def end_turn(self) -> None:
+        self.world.advance(0.0)
         self.world.finish()
-        expected = self.model.pump()
-        for taker, consumer in self.consumers.items():
-            received = [(int(delivery.message.body), delivery.deliveries) for delivery in taker.deliveries]
-            assert received == consumer.received
-            self._hold(taker, [entry for other, entry in expected if other is consumer])
-            taker.deliveries.clear()
-            consumer.received.clear()
+        self.model.end_turn()
+        self._compare_deliveries()
+
+    @rule(steps=st.integers(1, 4))
+    def wait(self, steps: int) -> None:
+        self.end_turn()
+        for _ in range(steps):
+            self.world.advance(STEP_MS / 1000)
+            self.model.now += STEP_MS
+            self.model.end_turn()
+        self._compare_deliveries()
 
     @invariant()
     def counts_agree(self) -> None:
@@ -147,24 +196,36 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.queue.consumers.all() == self.subscribed
 
     def teardown(self) -> None:
-        """Compare what is left, or delete the queue with it; then nothing may come back."""
+        """Compare what is left, or delete the queue with it; then nothing may come back or be dead-lettered."""
         self.end_turn()
         while self.drain_at_end and self.model.ready:
             self.get()
         subscribed = self.subscribed
-        self.queue.close()
+        self.end_turn()
+        assert self.world.vhost.delete_queue(self.queue) == len(self.model.ready)
         self.world.finish()
         for place, held in enumerate(self.held):
             self._settle(held, OUTCOMES[place % 3])
-        self.world.finish()
-        assert (self.queue.message_count, len(self.queue.consumers)) == (0, 0)
+        self.world.advance(60.0)
+        assert (self.queue.message_count, len(self.queue.consumers), self.dead.message_count) == (0, 0, 0)
         assert [taker for taker in self.consumers if taker.told_of_deletion] == subscribed
         assert all(taker.told_of_deletion <= 1 and not taker.deliveries for taker in self.consumers)
+        assert self.world.timers.next_deadline() is None
 
-    def _hold(self, taker: Taker, entries: list[Entry]) -> None:
-        if not taker.no_ack:
-            pairs = zip(taker.deliveries, entries, strict=True)
-            self.held += [Held(delivery, entry, self.consumers[taker]) for delivery, entry in pairs]
+    def _compare_deliveries(self) -> None:
+        """What consumers got since the last time, and what was dead-lettered."""
+        for taker, consumer in self.consumers.items():
+            received = [(number_of(delivery), delivery.deliveries) for delivery in taker.deliveries]
+            assert received == consumer.received
+            if not taker.no_ack:
+                entries = [entry for other, entry in self.model.deliveries if other is consumer]
+                pairs = zip(taker.deliveries, entries, strict=True)
+                self.held += [Held(delivery, entry, consumer) for delivery, entry in pairs]
+            taker.deliveries.clear()
+            consumer.received.clear()
+        self.model.deliveries.clear()
+        assert [obituary(delivery) for delivery in drained_deliveries(self.dead)] == self.model.dead
+        self.model.dead.clear()
 
     def _settle(self, held: Held, outcome: str) -> None:
         delivery = held.delivery
@@ -176,3 +237,25 @@ class QueueMachine(RuleBasedStateMachine):
             self.queue.reject(delivery)
         if delivery.consumer is not None:
             delivery.consumer.settled()
+
+
+def message_of(entry: Entry, priority: int | None) -> Message:
+    """The message of an entry: its number, padded."""
+    expiration = None if entry.ttl is None else str(entry.ttl)
+    properties = Properties.of(priority=priority, expiration=expiration)
+    return message(b"%d" % entry.number + b" " * (entry.octets - len(str(entry.number))), properties)
+
+
+def number_of(delivery: Delivery) -> int:
+    """The number of the message in a delivery."""
+    return int(delivery.message.body)
+
+
+def obituary(delivery: Delivery) -> tuple[int, str]:
+    """Number and reason of a dead letter, which starts anew as a message: not redelivered, and without a TTL."""
+    headers = delivery.message.properties.headers
+    assert headers is not None
+    reason = headers.text("x-last-death-reason")
+    assert reason is not None
+    assert (delivery.redelivered, delivery.message.properties.expiration, delivery.deadline) == (False, None, 0)
+    return number_of(delivery), reason

@@ -7,11 +7,10 @@ from mypy_extensions import i64
 from amqpd.broker.flow import Publisher
 from amqpd.broker.message import Message, make_message
 from amqpd.broker.queues.base import Queue, QueueSpec
-from amqpd.broker.queues.classic import ClassicQueue
 from amqpd.broker.queues.consumers import Consumer
 from amqpd.broker.queues.delivery import Delivery
-from amqpd.wire.properties import EMPTY_PROPERTIES
-from amqpd.wire.table import EMPTY_TABLE
+from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
+from amqpd.wire.table import Table
 from tests.builders import World
 
 
@@ -41,8 +40,8 @@ class Taker(Consumer):
         self.asked += 1
         return not self.stopped and (self.no_ack or not self.credit or self.unsettled < self.credit)
 
-    def deliver(self, message: Message, position: i64, deliveries: i64) -> None:
-        self.deliveries.append(Delivery(self.queue, message, position, deliveries, self))
+    def deliver(self, message: Message, position: i64, deliveries: i64, deadline: i64) -> None:
+        self.deliveries.append(Delivery(self.queue, message, position, deliveries, deadline, self))
         self.unsettled += not self.no_ack
 
     def settled(self) -> None:
@@ -59,12 +58,13 @@ class Taker(Consumer):
 
 
 class HeldPublisher(Publisher):
-    """A publisher that counts how often it is held; ``consumes`` makes it refuse."""
+    """A publisher that counts how often it is held and asked to rest; ``consumes`` makes it refuse to be held."""
 
     def __init__(self, consumes: bool = False) -> None:
         super().__init__()
         self.consumes = consumes
         self.holds = 0
+        self.rests = 0
         self.unblocked = 0
 
     def hold(self) -> bool:
@@ -75,15 +75,33 @@ class HeldPublisher(Publisher):
     def release(self) -> None:
         self.holds -= 1
 
+    def rest(self) -> None:
+        self.rests += 1
+
     def unblock(self) -> None:
         self.unblocked += 1
 
 
-def message(body: bytes) -> Message:
+def message(body: bytes, properties: Properties = EMPTY_PROPERTIES) -> Message:
     """A message with this body."""
-    return make_message("", "q", EMPTY_PROPERTIES, body)
+    return make_message("", "q", properties, body)
 
 
-def classic_queue(world: World, name: str = "q") -> ClassicQueue:
-    """A classic queue that no virtual host knows."""
-    return ClassicQueue(name, "/", QueueSpec(False, None, False, EMPTY_TABLE), world.context)
+def make_queue(world: World, name: str = "q", **arguments: object) -> Queue:
+    """A queue of the virtual host /: ``max_length=3`` is its argument x-max-length; a quorum queue is durable."""
+    table = Table.of({"x-" + key.replace("_", "-"): value for key, value in arguments.items()})
+    spec = QueueSpec(arguments.get("queue_type") == "quorum", None, False, table)
+    return world.vhost.create_queue(name, spec)
+
+
+def drained_deliveries(queue: Queue) -> list[Delivery]:
+    """Everything that is ready, which is taken out."""
+    found = []
+    while (delivery := queue.get()) is not None:
+        found.append(delivery)
+    return found
+
+
+def drained(queue: Queue) -> list[tuple[bytes, bool]]:
+    """The same as bodies and redelivered flags."""
+    return [(delivery.message.body, delivery.redelivered) for delivery in drained_deliveries(queue)]

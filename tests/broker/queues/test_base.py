@@ -7,13 +7,13 @@ import pytest
 from amqpd.broker.flow import HOLD_ABOVE
 from amqpd.broker.queues.base import Queue
 from amqpd.errors import AccessRefused
-from tests.broker.queues.takers import HeldPublisher, Taker, classic_queue, message
+from tests.broker.queues.takers import HeldPublisher, Taker, make_queue, message
 from tests.builders import World
 
 
 def crowded_queue(world: World) -> tuple[Queue, Taker, HeldPublisher]:
     """A queue that outgrew its slow consumer, and the publisher it holds for that."""
-    queue = classic_queue(world)
+    queue = make_queue(world)
     taker, publisher = Taker("c", queue, credit=1), HeldPublisher()
     queue.subscribe(taker)
     for _ in range(HOLD_ABOVE + 2):
@@ -26,12 +26,12 @@ def crowded_queue(world: World) -> tuple[Queue, Taker, HeldPublisher]:
 
 
 def test_a_queue_is_called_as_in_rabbitmqs_texts() -> None:
-    assert str(classic_queue(World(), "orders")) == "queue 'orders' in vhost '/'"
+    assert str(make_queue(World(), "orders")) == "queue 'orders' in vhost '/'"
 
 
 @pytest.mark.parametrize(("first", "second"), [(True, False), (False, True), (True, True)])
 def test_an_exclusive_consumer_is_alone(first: bool, second: bool) -> None:
-    queue = classic_queue(World())
+    queue = make_queue(World())
     queue.subscribe(Taker("a", queue, exclusive=first))
     with pytest.raises(AccessRefused) as refused:
         queue.subscribe(Taker("b", queue, exclusive=second))
@@ -40,7 +40,7 @@ def test_an_exclusive_consumer_is_alone(first: bool, second: bool) -> None:
 
 
 def test_after_an_exclusive_consumer_has_left_others_may_come() -> None:
-    queue = classic_queue(World())
+    queue = make_queue(World())
     exclusive = Taker("a", queue, exclusive=True)
     queue.subscribe(exclusive)
     assert queue.unsubscribe(exclusive)
@@ -50,7 +50,7 @@ def test_after_an_exclusive_consumer_has_left_others_may_come() -> None:
 
 
 def test_only_the_last_consumer_to_leave_is_reported_as_the_last() -> None:
-    queue = classic_queue(World())
+    queue = make_queue(World())
     a, b = Taker("a", queue), Taker("b", queue)
     queue.subscribe(a)
     queue.subscribe(b)
@@ -62,7 +62,7 @@ def test_any_number_of_messages_in_a_turn_are_one_piece_of_work() -> None:
     world = World()
     wakes = []
     world.turn.wake = lambda: wakes.append(1)
-    queue = classic_queue(world)
+    queue = make_queue(world)
     taker = Taker("c", queue)
     queue.subscribe(taker)
     for _ in range(100):
@@ -75,7 +75,7 @@ def test_any_number_of_messages_in_a_turn_are_one_piece_of_work() -> None:
 
 def test_a_queue_deleted_within_a_turn_is_not_pumped_any_more() -> None:
     world = World()
-    queue = classic_queue(world)
+    queue = make_queue(world)
     taker = Taker("c", queue)
     queue.subscribe(taker)
     queue.publish(message(b""))

@@ -5,37 +5,29 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amqpd.broker.queues.classic import ClassicQueue
-from tests.broker.queues.contract import QueueMachine
-from tests.broker.queues.models import FifoModel
-from tests.broker.queues.takers import Taker, classic_queue, message
+from amqpd.broker.queues.base import Queue
+from tests.broker.queues.contract import QueueMachine, arguments_of
+from tests.broker.queues.models import ClassicModel, ConsumerModel, QueueModel, RingModel, Rules
+from tests.broker.queues.takers import Taker, drained, make_queue, message
 from tests.builders import World
 
 
 class ClassicMachine(QueueMachine):
-    new_model = FifoModel
+    arguments = arguments_of({}, {"max_priority": st.just(0)})
 
-    def new_queue(self, world: World) -> ClassicQueue:
-        return classic_queue(world)
+    def new_model(self, rules: Rules, ring: RingModel[ConsumerModel]) -> QueueModel:
+        return ClassicModel(rules, ring)
 
 
 TestClassicMachine = ClassicMachine.TestCase
 
 
-def filled(world: World, count: int) -> ClassicQueue:
+def filled(world: World, count: int) -> Queue:
     """A queue with messages 0, 1, 2..."""
-    queue = classic_queue(world)
+    queue = make_queue(world)
     for number in range(count):
         assert queue.publish(message(b"%d" % number))
     return queue
-
-
-def drained(queue: ClassicQueue) -> list[tuple[bytes, bool]]:
-    """Body and redelivered flag of everything that is ready."""
-    found = []
-    while (delivery := queue.get()) is not None:
-        found.append((delivery.message.body, delivery.redelivered))
-    return found
 
 
 def test_requeued_messages_return_to_their_places_whatever_the_order() -> None:

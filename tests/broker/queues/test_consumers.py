@@ -8,10 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from amqpd.broker.queues.consumers import ConsumerRing
 from tests.broker.queues.models import RingModel
-from tests.broker.queues.takers import Taker, classic_queue
+from tests.broker.queues.takers import Taker, make_queue
 from tests.builders import World
 
-QUEUE = classic_queue(World())  # consumers want one; nothing here uses it
+QUEUE = make_queue(World())  # consumers want one; nothing here uses it
 
 
 def taker(tag: str, priority: int = 0, exclusive: bool = False) -> Taker:
