@@ -49,6 +49,7 @@ format: .venv/.tools  ## let ruff rewrite what it can
 	$(BIN)/ruff format
 
 interop: $(WHEEL) .venv-interop/.tools  ## real clients against amqpd and a real RabbitMQ; make interop BROKERS=amqpd
+	$(INTEROP)/python -m mypy --config-file interop/mypy.ini interop
 	AMQPD_COMMAND=$(CURDIR)/$(BIN)/amqpd $(INTEROP)/python -m pytest -c interop/pytest.ini interop \
 		$(addprefix --broker ,$(BROKERS)) $(ARGS)
 

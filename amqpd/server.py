@@ -34,7 +34,7 @@ from amqpd.turn import Turn
 
 SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"
 # Clients have so many seconds to answer connection.close, then their sockets are cut off.
-SHUTDOWN_SECONDS: Final = 5.0
+SHUTDOWN_SECONDS: Final = 2.0
 CANNOT_START: Final = 1
 # Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
 GC_THRESHOLDS: Final = (50_000, 20, 100)

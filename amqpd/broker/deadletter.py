@@ -1,7 +1,8 @@
 """The way of dead letters: from the queue in which a message died to the queues behind its dead-letter exchange.
 
-Dead letters go onto a work list that the turn drains, so a chain of a thousand hops is a loop and not a recursion. They
-are published without confirms: a missing exchange, no route or a full queue lose them silently (RabbitMQ, at-most-once).
+Dead letters go onto a work list that the turn drains, so a chain of a thousand hops is a loop and not a recursion.
+They are published without confirms: a missing exchange, no route or a full queue lose them silently (RabbitMQ, at-
+most-once).
 """
 
 from __future__ import annotations

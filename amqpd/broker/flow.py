@@ -1,10 +1,10 @@
 """Publishers are slowed, not consumers starved.
 
 A publisher can put 4,000 messages into one read while a consumer with prefetch 500 gets one turn; unchecked the queue
-grows and latency goes to seconds. So when a queue with live consumers outgrows a threshold, its publishers are not read
-from until it has drained, for a bounded time: a consumer that is simply slow must not stop them. When that time is over,
-publishers go on, but each rests after a read for some times as long as the broker needed for it: whatever the consumers
-can take, the broker has the time to give them.
+grows and latency goes to seconds. So when a queue with live consumers outgrows a threshold, its publishers are not
+read from until it has drained, for a bounded time: a consumer that is simply slow must not stop them. When that time
+is over, publishers go on, but each rests after a read for some times as long as the broker needed for it: whatever
+the consumers can take, the broker has the time to give them.
 """
 
 from __future__ import annotations

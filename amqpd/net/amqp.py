@@ -17,12 +17,12 @@ from amqpd.wire.output import Wire
 # Octets that wait in the transport before deliveries stop, and below which they go on.
 HIGH_WATER: Final = 1024 * 1024
 LOW_WATER: Final = 256 * 1024
-# A read of so many octets is a turn of its own, and the socket's last in this pass of the event loop. Otherwise the loop
-# would read a busy socket dozens of times before it looks at another one, and one publisher's messages would pile up
-# while their consumers have nothing to do.
+# A read of so many octets is a turn of its own, and the socket's last in this pass of the event loop. Otherwise the
+# loop would read a busy socket dozens of times before it looks at another one, and one publisher's messages would pile
+# up while their consumers have nothing to do.
 LARGE_READ: Final = 64 * 1024
-# Publishers to queues that their consumers cannot keep short, all together, get one part of the broker's time, everybody
-# else so many.
+# Publishers to queues that their consumers cannot keep short, all together, get one part of the broker's time,
+# everybody else so many.
 REST_FACTOR: Final = 3.0
 
 

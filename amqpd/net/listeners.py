@@ -70,10 +70,11 @@ def _bind_all(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for host in hosts:
-            sock = _bind_one(host, port)
-            if sock is not None:
-                sockets.append(sock)
-                port = sock.getsockname()[1]
+            for family, address in _addresses(host):
+                sock = _bind_one(host, family, address, port)
+                if sock is not None:
+                    sockets.append(sock)
+                    port = sock.getsockname()[1]
     except ListenError:
         for sock in sockets:
             sock.close()
@@ -83,29 +84,34 @@ def _bind_all(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
     return sockets
 
 
-def _bind_one(host: str, port: int) -> socket.socket | None:
+def _addresses(host: str) -> list[tuple[int, str]]:
+    """Family and address of everything that a host name stands for: ``localhost`` is two."""
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise ListenError(f"Cannot listen on {host}: {error.strerror}; give another --host.") from error
     except UnicodeError as error:  # such as a..b, or a label of more than 63 characters
         raise ListenError(f"Cannot listen on {host}: this is no host name; give another --host.") from error
+    return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
+
+
+def _bind_one(host: str, family: int, address: str, port: int) -> socket.socket | None:
     try:
-        sock = socket.socket(family, kind, proto)
+        sock = socket.socket(family, socket.SOCK_STREAM)
     except OSError:  # the machine has no such address family
-        _excuse_absent(host)
+        _excuse_absent(host, address)
         return None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(address)
+        sock.bind((address, port))
         # Listening too, for two sockets can be bound to a port, but only one can listen on it.
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            _excuse_absent(host)
+            _excuse_absent(host, address)
             return None
         taken = error.errno == errno.EADDRINUSE
         way_out = "stop what listens there, or give another --port" if taken else "give another --host or --port"
@@ -113,7 +119,7 @@ def _bind_one(host: str, port: int) -> socket.socket | None:
     return sock
 
 
-def _excuse_absent(host: str) -> None:
+def _excuse_absent(host: str, address: str) -> None:
     """::1 is among the defaults, so its absence is no error."""
-    if host != "::1":
+    if address != "::1":
         raise ListenError(f"Cannot listen on {host}: this machine has no such address; give another --host.")

@@ -59,8 +59,6 @@ class Confirms(Work):
         self._closed = True
 
     def _send(self, last: i64, accepted: bool) -> None:
-        if last == self._answered:
-            return
         several = last > self._answered + 1
         self._answered = last
         if accepted:

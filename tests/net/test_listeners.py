@@ -31,7 +31,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1"
 class WithoutIPv6(socket.socket):
     """A socket on a machine whose kernel has no IPv6."""
 
-    def __init__(self, family: int, kind: int, proto: int) -> None:
+    def __init__(self, family: int, kind: int, proto: int = 0) -> None:
         if family == socket.AF_INET6:
             raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
         super().__init__(family, kind, proto)
@@ -113,6 +113,15 @@ def test_without_ipv6_the_address_that_is_a_default_is_left_out(monkeypatch: pyt
         assert [sock.family for sock in sockets] == [socket.AF_INET]
     assert refusal("::1") == "None of the addresses ::1 exists on this machine: give another --host."
     assert refusal("::").startswith("Cannot listen on ::: this machine has no such address")
+
+
+def test_a_name_stands_for_all_its_addresses() -> None:
+    with bound("localhost") as sockets:
+        found = {(sock.family, sock.getsockname()[0]) for sock in sockets}
+        ports = {sock.getsockname()[1] for sock in sockets}
+    addresses = socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)
+    assert found == {(family, address[0]) for family, _, _, _, address in addresses}
+    assert len(ports) == 1
 
 
 @pytest.mark.anyio

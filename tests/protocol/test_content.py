@@ -158,6 +158,14 @@ def test_a_body_in_many_frames_is_delivered_in_one_piece_with_its_properties(cli
     assert message.properties.raw == properties.raw
 
 
+def test_after_a_message_in_pieces_the_channel_takes_whole_ones_again(client: Client) -> None:
+    channel = client.connection._channels[1]
+    client.feed(PUBLISH + header_bytes(1, 2) + frame(BODY, 1, b"a"))
+    assert not channel.receptive
+    client.feed(frame(BODY, 1, b"b"))
+    assert channel.receptive
+
+
 def test_a_heartbeat_in_the_middle_of_a_message_does_not_matter(client: Client) -> None:
     client.declare("q")
     client.feed(PUBLISH + header_bytes(1, 2) + frame(8, 0, b"") + frame(BODY, 1, b"ab"))

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from pamqp import commands
 
 from amqpd.broker.alarms import MEMORY
+from amqpd.protocol.heartbeat import Heartbeat
 from amqpd.wire.frames import HEARTBEAT_FRAME
-from tests.builders import Client, World
+from amqpd.wire.output import Output
+from tests.builders import Client, FakeWire, World
 
 
 def test_the_first_heartbeat_leaves_after_half_an_interval(world: World) -> None:
@@ -119,6 +121,21 @@ def test_silence_proves_nothing_while_the_broker_does_not_read(world: World, sec
     assert not client.wire.closed
     world.advance(1.02)
     assert client.wire.closed
+
+
+@pytest.mark.parametrize("after", [0.1, 0.5, 0.9])
+def test_a_peer_has_two_to_three_intervals_after_the_broker_reads_again(world: World, after: float) -> None:
+    deaths: list[float] = []
+    output = Output(FakeWire(), world.turn)
+    heartbeat = Heartbeat(1, world.timers, output, lambda: deaths.append(world.clock.monotonic()))
+    heartbeat.received()
+    heartbeat.suspend()
+    world.advance(10 + after)
+    heartbeat.resume()
+    world.advance(1.99)
+    assert deaths == []
+    world.advance(1.02)
+    assert len(deaths) == 1
 
 
 def test_heartbeats_go_on_while_a_close_ok_is_awaited(world: World) -> None:

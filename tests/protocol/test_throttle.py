@@ -10,7 +10,7 @@ from pamqp import commands
 
 from amqpd.broker.alarms import DISK, MEMORY
 from amqpd.broker.flow import HOLD_ABOVE, HOLD_SECONDS
-from amqpd.protocol.throttle import BLOCKED, HELD, RESTING, STALLED, Throttle
+from amqpd.protocol.throttle import ANSWERS_UNREAD, BLOCKED, HELD, RESTING, STALLED, Throttle
 from amqpd.wire.frames import BODY, FrameHandler, FrameReader, frame
 from amqpd.wire.methods import encode, make
 from tests.builders import Client, FakeWire, World, header_bytes, publish_bytes
@@ -100,6 +100,34 @@ def test_who_is_asked_to_rest_is_read_on_until_its_read_is_processed() -> None:
     bench.throttle.rest()
     assert bench.throttle.tired
     assert bench.wire.reading
+
+
+def test_stalling_stops_the_reader_too_and_both_reasons_must_go() -> None:
+    bench = Bench()
+    bench.throttle.stall()
+    bench.throttle.block()
+    bench.throttle.unstall()
+    assert bench.reader.paused
+    bench.throttle.stall()
+    bench.throttle.unblock()
+    assert bench.reader.paused
+    bench.throttle.unstall()
+    assert not bench.reader.paused
+    assert bench.wire.reading
+
+
+def test_unstalling_is_told_if_it_was_stalled_and_somebody_listens() -> None:
+    bench = Bench()
+    told: list[str] = []
+    bench.throttle.unstall()
+    bench.throttle.stall()
+    bench.throttle.unstall()
+    bench.throttle.on_unstall = lambda: told.append("go on")
+    bench.throttle.unstall()
+    assert told == []
+    bench.throttle.stall()
+    bench.throttle.unstall()
+    assert told == ["go on"]
 
 
 # Resource alarms on connections.
@@ -215,6 +243,7 @@ def test_a_blocked_connection_that_is_lost_is_forgotten(world: World, client: Cl
     world.broker.alarms.clear(MEMORY)
     world.finish()
     assert client.take() == b""
+    assert not client.wire.reading  # nobody has touched the socket any more
 
 
 def test_an_operator_can_close_a_blocked_connection(world: World, client: Client) -> None:
@@ -226,6 +255,24 @@ def test_an_operator_can_close_a_blocked_connection(world: World, client: Client
     assert client.connection_closed() == (320, "CONNECTION_FORCED - bye")
     client.send(0, commands.Connection.CloseOk)
     assert client.wire.closed
+
+
+# Answers that nobody reads.
+
+
+def test_requests_wait_while_their_answers_pile_up_and_none_is_lost(world: World) -> None:
+    client = world.client(frame_max=131_072)
+    client.open(1)
+    client.declare("q")
+    body = bytes(ANSWERS_UNREAD // 2)
+    client.publish(1, "", "q", body)
+    get = encode(1, make(commands.Basic.Get, queue="q")) + encode(1, make(commands.Basic.RecoverAsync, requeue=True))
+    client.connection.receive(get * 5)
+    assert not client.wire.reading
+    assert ANSWERS_UNREAD < client.connection.output.size < 2 * ANSWERS_UNREAD
+    world.finish()
+    assert client.bodies() == [body] * 5
+    assert client.wire.reading
 
 
 # Crowded queues.

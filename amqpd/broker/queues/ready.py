@@ -10,8 +10,8 @@ from amqpd.broker.message import Message
 class Ready:
     """Ready messages. take() removes the one that is delivered next: the head.
 
-    take() leaves what is known of the message that it returned in ``position``, ``deliveries`` and ``deadline``: a tuple
-    per message would cost more than the rest of the call.
+    take() leaves what is known of the message that it returned in ``position``, ``deliveries`` and ``deadline``: a
+    tuple per message would cost more than the rest of the call.
 
     ``count`` is the number of messages, ``octets`` the sum of their bodies.
     """

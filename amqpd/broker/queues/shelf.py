@@ -1,7 +1,8 @@
-"""The shelf of a quorum queue: dead letters that stay until every target queue has taken them (at-least-once, RabbitMQ).
+"""The shelf of a quorum queue: dead letters that stay until every target queue has taken them (at-least-once,
+RabbitMQ).
 
-A letter without a route, or one that a target refuses, is tried again from time to time; nothing is ever lost here, and
-what lies here counts against the limits of its queue.
+A letter without a route, or one that a target refuses, is tried again from time to time; nothing is ever lost here,
+and what lies here counts against the limits of its queue.
 """
 
 from __future__ import annotations
