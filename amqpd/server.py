@@ -27,9 +27,9 @@ from amqpd.net.driver import LoopDriver
 from amqpd.net.listeners import ListenError, Listeners, bind
 from amqpd.net.memory import MemoryWatch, total_memory
 from amqpd.net.observer import LogObserver
-from amqpd.protocol.connection import Services
 from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
+from amqpd.protocol.services import Services
 from amqpd.turn import Turn
 
 SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"

@@ -21,9 +21,10 @@ from amqpd.broker.message import Message, make_message
 from amqpd.broker.vhost import VHost
 from amqpd.clock import ManualClock, Timers
 from amqpd.errors import AMQPError
-from amqpd.protocol.connection import Address, Connection, Observer, Services
+from amqpd.protocol.connection import Connection
 from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
+from amqpd.protocol.services import Address, Observer, Services
 from amqpd.protocol.session import Session
 from amqpd.turn import Turn
 from amqpd.wire.frames import BODY, HEADER, METHOD, frame

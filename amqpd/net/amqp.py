@@ -10,7 +10,8 @@ import asyncio
 import socket
 from typing import Final, cast
 
-from amqpd.protocol.connection import Address, Connection, Services
+from amqpd.protocol.connection import Connection
+from amqpd.protocol.services import Address, Services
 from amqpd.protocol.throttle import ANSWERS_UNREAD, RESTING
 from amqpd.wire.output import Wire
 

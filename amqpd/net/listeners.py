@@ -8,7 +8,7 @@ import socket
 from typing import Final
 
 from amqpd.net.amqp import AMQPSocket, Rests
-from amqpd.protocol.connection import Services
+from amqpd.protocol.services import Services
 
 BACKLOG: Final = 1024
 # With --port 0 the port that the first address got may be taken on the second: so often another one is tried.

@@ -6,7 +6,8 @@ import logging
 
 from amqpd.errors import AMQPError
 from amqpd.logs import ERROR, INFO, WARNING, event
-from amqpd.protocol.connection import Connection, Observer
+from amqpd.protocol.connection import Connection
+from amqpd.protocol.services import Observer
 from amqpd.protocol.session import Session
 
 

@@ -6,13 +6,11 @@ heartbeats have their own files, methods on channels are in methods/.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 from pamqp import commands
 
-from amqpd.auth.users import UserStore
-from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
 from amqpd.broker.message import route_of
 from amqpd.clock import Timer
@@ -33,9 +31,8 @@ from amqpd.protocol.dispatch import HANDLERS
 from amqpd.protocol.events import channel_opened, connection_closed, connection_opened, login_failed, login_succeeded
 from amqpd.protocol.handshake import ACCEPTED_HEADERS, LINGER, PROTOCOL_HEADER, Handshake
 from amqpd.protocol.heartbeat import Heartbeat
-from amqpd.protocol.limits import Limits
 from amqpd.protocol.patience import Patience
-from amqpd.protocol.registry import Connections
+from amqpd.protocol.services import Address, Services
 from amqpd.protocol.session import Session, has_capability
 from amqpd.protocol.state import ENDED, HANDSHAKE, LEGAL, ConnectionState
 from amqpd.protocol.throttle import ANSWERS_UNREAD, Throttle
@@ -61,61 +58,6 @@ LEAST_PAYLOAD: Final = {METHOD: 4, HEADER: 12, BODY: 0}
 NO_SUCH_FRAME: Final = 1 << 32
 # A peer that does not answer connection.close is waited for as long as its heartbeat, at most this many seconds.
 CLOSE_SECONDS: Final = 30.0
-
-
-class Address(NamedTuple):
-    """Both ends of the socket."""
-
-    peer_host: str
-    peer_port: int
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """RabbitMQ's name of a connection."""
-        return f"{self.peer_host}:{self.peer_port} -> {self.host}:{self.port}"
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Observer:
-    """Who wants to know what becomes of connections: the log."""
-
-    def authenticated(self, connection: Connection, user: str) -> None:
-        """The client has logged in."""
-
-    def opened(self, connection: Connection, session: Session) -> None:
-        """The handshake is complete."""
-
-    def refused(self, connection: Connection, reason: str) -> None:
-        """The handshake failed."""
-
-    def channel_failed(self, connection: Connection, channel: int, error: AMQPError) -> None:
-        """The broker closes a channel."""
-
-    def failed(self, connection: Connection, error: AMQPError) -> None:
-        """The broker closes the connection."""
-
-    def closed(self, connection: Connection, reason: str) -> None:
-        """The connection has ended. Called once per connection that was opened."""
-
-    def crashed(self, connection: Connection, error: Exception) -> None:
-        """A fault of the broker's own; the connection is closed with 541."""
-
-
-class Services(NamedTuple):
-    """What every connection of a broker shares.
-
-    Args:
-        version: of amqpd.
-        connections: every open one enters itself.
-    """
-
-    broker: Broker
-    users: UserStore
-    limits: Limits
-    observer: Observer
-    version: str
-    connections: Connections
 
 
 @final
@@ -466,7 +408,7 @@ class Connection(FrameHandler):
 
     def _refuse(self, error: AMQPError, method: i64) -> None:
         """The handshake failed. Only a refused login and a refused virtual host are told to the client."""
-        self._observer.refused(self, error.reply_text + cause_of(error))
+        self._observer.refused(self, error.reply_text + self._untold())
         if isinstance(error, NotAllowed):
             self._close(error, method)
         elif error.closes_connection and error.code == 403:
@@ -474,6 +416,11 @@ class Connection(FrameHandler):
             self._close_socket_after(LINGER)
         else:
             self._disconnect(Disconnect(error.reply_text, LINGER), told=True)
+
+    def _untold(self) -> str:
+        """Why a login was refused, which the client is not told."""
+        refusal = self.handshake.refusal
+        return f" ({refusal})" if refusal else ""
 
     def _close(self, error: AMQPError, method: i64) -> None:
         self._release()
@@ -615,8 +562,3 @@ def close_method(command: type[Method], error: AMQPError, method: i64) -> Method
     return make(
         command, reply_code=error.code, reply_text=error.reply_text, class_id=method >> 16, method_id=method & 0xFFFF
     )
-
-
-def cause_of(error: AMQPError) -> str:
-    """Why, as far as the client is not told."""
-    return f" ({error.__cause__})" if error.__cause__ is not None else ""

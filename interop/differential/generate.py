@@ -263,7 +263,8 @@ class Author:
         if self._exchanges.get(source, {}).get("type") == "headers" or self._chance(0.05):
             values["arguments"] = arguments.binding(self._random)
         if self._exchanges and self._chance(0.25):
-            method, values = "exchange.bind", {"destination": self._exchange(), "source": source} | values
+            destination = self._random.choice(list(self._exchanges))  # a binding between built-in ones would stay
+            method, values = "exchange.bind", {"destination": destination, "source": source} | values
         else:
             method, values = "queue.bind", {"queue": self._queue().name, "exchange": source} | values
         channel = self._channel()

@@ -10,7 +10,7 @@ import pytest
 from pamqp import commands
 
 from amqpd.net.amqp import HIGH_WATER, LARGE_READ, REST_FACTOR, AMQPSocket, Rests, SocketWire, address_of, set_no_delay
-from amqpd.protocol.connection import Address
+from amqpd.protocol.services import Address
 from amqpd.protocol.throttle import ANSWERS_UNREAD
 from amqpd.turn import Work
 from amqpd.wire.frames import HEARTBEAT, frame

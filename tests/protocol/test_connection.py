@@ -9,8 +9,9 @@ from pamqp import base, commands
 
 from amqpd.auth.users import User
 from amqpd.errors import NotFound
-from amqpd.protocol.connection import Address, Connection, Observer
+from amqpd.protocol.connection import Connection
 from amqpd.protocol.limits import Limits
+from amqpd.protocol.services import Address, Observer
 from amqpd.protocol.state import ConnectionState
 from amqpd.wire.frames import BODY, HEARTBEAT_FRAME, METHOD, frame
 from amqpd.wire.methods import decode, encode, make

@@ -287,8 +287,8 @@ class ClassicModel(QueueModel):
         self.set_deadline(entry)
         self._insert(entry)
         self.deliver()
-        self.expire()
         self.drop_excess()
+        self.expire()
         return True
 
     def requeue(self, entry: Entry) -> None:

@@ -1,0 +1,72 @@
+"""What a connection is handed: both ends of its socket, and what it shares with all others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mypy_extensions import mypyc_attr
+
+from amqpd.auth.users import UserStore
+from amqpd.broker.broker import Broker
+from amqpd.errors import AMQPError
+from amqpd.protocol.limits import Limits
+from amqpd.protocol.registry import Connections
+from amqpd.protocol.session import Session
+
+if TYPE_CHECKING:
+    from amqpd.protocol.connection import Connection
+
+
+class Address(NamedTuple):
+    """Both ends of the socket."""
+
+    peer_host: str
+    peer_port: int
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """RabbitMQ's name of a connection."""
+        return f"{self.peer_host}:{self.peer_port} -> {self.host}:{self.port}"
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Observer:
+    """Who wants to know what becomes of connections: the log."""
+
+    def authenticated(self, connection: Connection, user: str) -> None:
+        """The client has logged in."""
+
+    def opened(self, connection: Connection, session: Session) -> None:
+        """The handshake is complete."""
+
+    def refused(self, connection: Connection, reason: str) -> None:
+        """The handshake failed."""
+
+    def channel_failed(self, connection: Connection, channel: int, error: AMQPError) -> None:
+        """The broker closes a channel."""
+
+    def failed(self, connection: Connection, error: AMQPError) -> None:
+        """The broker closes the connection."""
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """The connection has ended. Called once per connection that was opened."""
+
+    def crashed(self, connection: Connection, error: Exception) -> None:
+        """A fault of the broker's own; the connection is closed with 541."""
+
+
+class Services(NamedTuple):
+    """What every connection of a broker shares.
+
+    Args:
+        version: of amqpd.
+        connections: every open one enters itself.
+    """
+
+    broker: Broker
+    users: UserStore
+    limits: Limits
+    observer: Observer
+    version: str
+    connections: Connections
