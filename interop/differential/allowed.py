@@ -116,6 +116,10 @@ def _fetches(step: Step) -> bool:
     return step.method == "basic.get" and not step.values.get("no_ack")
 
 
+def _has_single_active(step: Step) -> bool:
+    return "x-single-active-consumer" in step.values.get("arguments", {})
+
+
 def _forget_lost_confirms(seen: Observation, _program: Program) -> bool:
     views = [view for place, view in seen.items() if place.startswith("channel") and _CLOSED in view]
     return any([view.pop(kind, None) is not None for view in views for kind in ("acked", "nacked")])
@@ -126,8 +130,8 @@ def _partial_commit(step: Step, amqpd: Observation, rabbitmq: Observation) -> bo
     return step.method == "tx.commit" and _has_close(amqpd, 406, text) and not _has_close(rabbitmq, 406, text)
 
 
-def _forget_getters(seen: Observation, program: Program) -> bool:
-    if not any(step.method == "basic.cancel" or _fetches(step) for step in program):
+def _forget_quorum_consumers(seen: Observation, program: Program) -> bool:
+    if not any(step.method == "basic.cancel" or _fetches(step) or _has_single_active(step) for step in program):
         return False
     quorum = _quorum_queues(program)
     counted = [view for place, view in seen.items() if place.startswith("queue ") and place[6:] in quorum]
@@ -162,17 +166,16 @@ def _has_close(seen: Observation, code: int, text: str) -> bool:
 
 
 _CLOSED: Final = "closed by the broker"
+QUORUM_CONSUMERS: Final = (
+    "RabbitMQ's count has who fetched or was cancelled and has not settled, and not who waits to be active"
+)
 
 ALLOWED: Final[tuple[Rewrite | Ending, ...]] = (
     Rewrite("time of death", "two clocks", _in_messages(_drop_times)),
     Rewrite("x-last-death-*", "J24: since 3.13", _in_messages(_drop_last_death)),
     Rewrite("x-delivery-count 0", "J27: absent on the first delivery since 3.12", _drop_first_delivery_count),
     Rewrite("CC after a dead-letter key", "J23: kept since 3.13, removed before", _in_messages(_drop_copies_of_dead)),
-    Rewrite(
-        "fetched from quorum",
-        "RabbitMQ counts who fetched or was cancelled as a consumer until all is settled",
-        _forget_getters,
-    ),
+    Rewrite("quorum consumers", QUORUM_CONSUMERS, _forget_quorum_consumers),
     Rewrite("confirms before a close", "RabbitMQ forgets those it has not sent yet", _forget_lost_confirms),
     Ending("commit to a deleted queue", "J41: partial tx completion since 4.0, unroutable before", _partial_commit),
     Ending("empty queue type", "J12: the default type since 4.1", _closed_with(406, "unsupported queue type ''")),

@@ -33,6 +33,11 @@ class _Queue:
         return bool(self.values.get("arguments", {}).get("x-queue-type") == "quorum")
 
     @property
+    def buries(self) -> bool:
+        """Between two queues a dead letter is as fast as the publisher's next message."""
+        return "x-dead-letter-exchange" in self.values.get("arguments", {})
+
+    @property
     def by_priority(self) -> bool:
         """Of messages that come in together, amqpd hands out the most urgent first, RabbitMQ the first."""
         return "x-max-priority" in self.values.get("arguments", {})
@@ -140,7 +145,7 @@ class Author:
     def _publish(self) -> None:
         channel = self._channel()
         last = self._random.choices((1, 2, 3, 5), (5, 3, 2, 1))[0]
-        if any(queue.refuses_late or queue.by_priority for queue in self._queues):
+        if any(queue.refuses_late or queue.by_priority or queue.buries for queue in self._queues):
             last = 1
         for number in range(1, last + 1):
             self._publish_one(channel, number < last)

@@ -155,11 +155,12 @@ class Side:
         self._watches = {queue: watch for queue, watch in self._watches.items() if watch.link != name}
 
     def _opened(self, name: str, number: int) -> Channel:
+        link = self._link(name)  # first: a new connection forgets the channels of the old one
         channel = self._channels.get((name, number))
         if channel is None or not channel.open:
             view = channel.view if channel else {}
             channel = self._channels[name, number] = Channel(number, view)
-            channel.opened(self._link(name))
+            channel.opened(link)
         return channel
 
     def _tidy(self, name: str) -> int:

@@ -175,8 +175,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def end_turn(self) -> None:
-        self.world.advance(0.0)
         self.world.finish()
+        self.world.advance(0.0)  # timers that are due already
         self.model.end_turn()
         self._compare_deliveries()
 

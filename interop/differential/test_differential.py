@@ -1,0 +1,49 @@
+"""A short run of the differential test; a long one is `python -m interop.differential`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from interop.amqpd_server import AmqpdServer
+from interop.differential.campaign import Campaign
+from interop.differential.generate import program
+from interop.differential.pair import Pair
+from interop.differential.program import parse, script
+from interop.differential.side import Side
+from interop.rabbitmq.server import RabbitMQServer
+
+PROGRAMS = 150
+SEED = "interop"
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Both brokers: every test of the interoperability suite but this one meets one at a time."""
+    if shutil.which("epmd") is None:
+        pytest.skip("no RabbitMQ here")
+    with AmqpdServer() as amqpd, RabbitMQServer() as rabbitmq:
+        pair = Pair(Side("amqpd", amqpd.port), Side("rabbitmq", rabbitmq.port))
+        yield pair
+        pair.close()
+
+
+@pytest.mark.timeout(180)  # it starts two brokers, and a failure is shrunk
+def test_random_programs_have_the_same_effect_on_amqpd_and_rabbitmq(pair: Pair) -> None:
+    campaign = Campaign(pair)
+    campaign.run_many(SEED, PROGRAMS, most_failures=1)
+    assert not campaign.failures, campaign.failures[0]
+    assert campaign.programs == PROGRAMS
+
+
+def test_a_script_says_all_about_its_program() -> None:
+    for number in range(PROGRAMS):
+        steps = program(f"{SEED}:{number}")
+        assert parse(script(steps)) == steps
+
+
+def test_a_seed_always_gives_the_same_program() -> None:
+    assert script(program("same")) == script(program("same"))
+    assert script(program("same")) != script(program("other"))
