@@ -1,1 +1,1 @@
-"""Random AMQP programs on amqpd and on a real RabbitMQ side by side: whatever differs is a bug, or is named in allowed.py."""
+"""Random AMQP programs on amqpd and a real RabbitMQ side by side: what differs is a bug, or is named in allowed.py."""

@@ -4,8 +4,8 @@
     python -m interop.differential --only 1:17                   # one of them
     python -m interop.differential --replay failed.txt           # a script, as a failure prints it
 
-Without --amqpd and --rabbitmq (ports of brokers that run already) both are started. The exit status is 1 when there is a
-difference that allowed.py does not name.
+Without --amqpd and --rabbitmq (ports of brokers that run already) both are started. The exit status is 1 when there is
+a difference that allowed.py does not name.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The differences that are no bug, each with its reason. Whatever is not here fails.
 
-The RabbitMQ beside is Debian's 3.10.8; amqpd follows 4.0 (docs/compatibility.md). A Rewrite removes a difference from what
-was seen, on both sides, and the program goes on. An Ending recognises a step after which the brokers are in different
-states for a known reason: the program ends there, and counts as passed.
+The RabbitMQ beside is Debian's 3.10.8; amqpd follows 4.0 (docs/compatibility.md). A Rewrite removes a difference from
+what was seen, on both sides, and the program goes on. An Ending recognises a step after which the brokers are in
+different states for a known reason: the program ends there, and counts as passed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Ending:
 
 def _in_messages(change: Callable[[Observation], bool]) -> Callable[[Observation, Program], bool]:
     """Applies a change to every message that was delivered, fetched or returned."""
-    return lambda seen, _program: any([change(message) for message in _messages(seen)])
+    return lambda seen, _program: any(change(message) for message in _messages(seen))
 
 
 def _messages(value: Any) -> Iterator[Observation]:
@@ -71,7 +71,7 @@ def _headers(message: Observation) -> dict[str, Any]:
 
 def _drop(message: Observation, *names: str) -> bool:
     headers = _headers(message)
-    return any([headers.pop(name, None) is not None for name in names])
+    return any(headers.pop(name, None) is not None for name in names)
 
 
 def _drop_last_death(message: Observation) -> bool:
@@ -79,7 +79,7 @@ def _drop_last_death(message: Observation) -> bool:
 
 
 def _drop_first_delivery_count(seen: Observation, program: Program) -> bool:
-    """With the header gone, an empty table cannot be told from none: where there are quorum queues, neither is looked for."""
+    """With the header gone, an empty table cannot be told from none: with quorum queues, neither is looked for."""
     if not _quorum_queues(program):
         return False
     found = False
@@ -122,7 +122,7 @@ def _has_single_active(step: Step) -> bool:
 
 def _forget_lost_confirms(seen: Observation, _program: Program) -> bool:
     views = [view for place, view in seen.items() if place.startswith("channel") and _CLOSED in view]
-    return any([view.pop(kind, None) is not None for view in views for kind in ("acked", "nacked")])
+    return any(view.pop(kind, None) is not None for view in views for kind in ("acked", "nacked"))
 
 
 def _partial_commit(step: Step, amqpd: Observation, rabbitmq: Observation) -> bool:

@@ -1,7 +1,8 @@
 """One channel as the client sees it: what is unsettled, what waits for a confirm, what the running step brought in.
 
-Rule: what may live here is client state of one channel, and the form in which what came in is compared: replies in order,
-deliveries by consumer in order, returns in order, confirms as sets of numbers (how a broker merges them is its own affair).
+Rule: what may live here is client state of one channel, and the form in which what came in is compared: replies in
+order, deliveries by consumer in order, returns in order, confirms as sets of numbers (how a broker merges them is its
+own affair).
 """
 
 from __future__ import annotations

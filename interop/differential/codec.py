@@ -1,10 +1,10 @@
 """AMQP 0-9-1 on the wire, for the differential test only.
 
-Rule: what may live here turns frames, methods, tables and properties into plain Python values and back, without a state.
-It is a second codec on purpose, independent of amqpd's own: a fault in amqpd.wire must not hide itself.
+Rule: what may live here turns frames, methods, tables and properties into plain Python values and back, without a
+state. It is a second codec on purpose, independent of amqpd's own: a fault in amqpd.wire must not hide itself.
 
-Field values are plain Python where Python has the type (int is I, str S, bool t, float d, bytes x, None V, dict F,
-list A); every other type is a pair of tag and value: ("l", 5), ("T", 0), ("D", (2, 314)).
+Field values are plain Python where Python has the type (int is I, str S, bool t, float d, bytes x, None V, dict F, list
+A); every other type is a pair of tag and value: ("l", 5), ("T", 0), ("D", (2, 314)).
 """
 
 from __future__ import annotations

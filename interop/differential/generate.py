@@ -1,8 +1,9 @@
 """Programs out of random numbers.
 
 Rule: what may live here decides what is tried, and knows only roughly what a broker would answer. A program has a few
-queues and exchanges with random arguments, and then steps that use them. What RabbitMQ itself leaves open is not written:
-several queues consumed on a channel with settling many at once or a common prefetch, message TTLs that end while it runs.
+queues and exchanges with random arguments, and then steps that use them. What RabbitMQ itself leaves open is not
+written: several queues consumed on a channel with settling many at once or a common prefetch, message TTLs that end
+while it runs.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A program on both brokers, step by step.
 
-Rule: what may live here is the lockstep: send to both, wait until both have answered everything, compare, and give what is
-on its way inside a broker time to arrive. amqpd has done all that a step brings about when it answers; RabbitMQ's processes
-may not, so both are asked again until they agree or the patience ends. No nap is ever taken: it is answers that are awaited.
+Rule: what may live here is the lockstep: send to both, wait until both have answered everything, compare, and give what
+is on its way inside a broker time to arrive. amqpd has done all that a step brings about when it answers; RabbitMQ's
+processes may not, so both are asked again until they agree or the patience ends. No nap is ever taken: it is answers
+that are awaited.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ Rule: what may live here is what a program *is*. A step is one method on one cha
     B2 basic.get(queue='@q1')
     B2 basic.nack(unacked=0, requeue=True)
 
-Connection and channel come first; both are opened when they are not, so that no step is in vain after an error. `@` stands
-for what makes the names of this run unique, `$1` for the first name that the broker made up. `unacked=0` is the delivery tag
-of the oldest unsettled delivery on the channel (-1: the newest); the step is left out if there is none. `&` at the end: the
-next step is sent at once, without waiting for what this one brings about.
+Connection and channel come first; both are opened when they are not, so that no step is in vain after an error. `@`
+stands for what makes the names of this run unique, `$1` for the first name that the broker made up. `unacked=0` is the
+delivery tag of the oldest unsettled delivery on the channel (-1: the newest); the step is left out if there is none.
+`&` at the end: the next step is sent at once, without waiting for what this one brings about.
 """
 
 from __future__ import annotations

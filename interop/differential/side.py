@@ -1,8 +1,8 @@
 """One broker and what a program makes it do.
 
-Rule: what may live here sends steps to one broker and notes what comes back, in names that mean the same on every broker:
-`@q1` for a name of this run, `$1` and `%1` for the first queue name and the first consumer tag that the broker made up.
-Nothing here knows the other broker, and nothing waits: `waiting` says whether an answer is still to come.
+Rule: what may live here sends steps to one broker and notes what comes back, in names that mean the same on every
+broker: `@q1` for a name of this run, `$1` and `%1` for the first queue name and the first consumer tag that the broker
+made up. Nothing here knows the other broker, and nothing waits: `waiting` says whether an answer is still to come.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PLACEHOLDER: Final = re.compile(r"\$(\d)")
 
 @dataclass
 class Watch:
-    """A queue whose counts are asked for after each step, on a channel of its own (asking for a queue that is gone closes it)."""
+    """A queue whose counts are asked for after each step, on its own channel (asking for one that is gone closes it)."""
 
     link: str
     channel: int

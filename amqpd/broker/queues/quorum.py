@@ -43,7 +43,7 @@ class QuorumQueue(WorkQueue):
         self.apply(settings)
 
     def publish(self, message: Message) -> bool:
-        if self._limit.rejects and self._refuses():
+        if self._refusing and self._refuses():
             return False
         careful = self._limit.any or self.settings.message_ttl is not None or message.properties.flags & EXPIRATION != 0
         if careful:  # what consumers can take at once neither counts nor expires
@@ -96,8 +96,8 @@ class QuorumQueue(WorkQueue):
         return message.with_properties(message.properties.replaced(headers=counted))
 
     def _refuses(self) -> bool:
-        """Publishes are refused once the limit was passed, until there are at most four fifths of it."""
-        if self._refusing and self._limit.eased(*self._load()):
+        """Publishes are refused once the limit was passed, until there are at most four fifths of it, or no limit."""
+        if not self._limit.rejects or self._limit.eased(*self._load()):
             self._refusing = False
         return self._refusing
 
