@@ -25,7 +25,7 @@ _PLACEHOLDER: Final = re.compile(r"\$(\d)")
 
 @dataclass
 class Watch:
-    """A queue whose counts are asked for after each step, on its own channel (asking for one that is gone closes it)."""
+    """A queue whose counts are asked for after each step, on its own channel: asking for none closes that."""
 
     link: str
     channel: int
