@@ -225,11 +225,10 @@ class Channel:
             del self.consumers[consumer.tag]
             self._unsubscribe(consumer)
         self._drop_reply_queue()
-        deliveries = self.ledger.settle_all()
         if self.transaction is not None:
             for held in self.transaction.take_settlements():
-                deliveries += held.deliveries
-        for delivery in deliveries:
+                self.ledger.restore(held.deliveries)  # so that all return in the order of their delivery
+        for delivery in self.ledger.settle_all():
             delivery.queue.requeue(delivery)
         if self.confirms is not None:
             self.confirms.close()

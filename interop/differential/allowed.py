@@ -37,12 +37,12 @@ class Ending:
     Args:
         name: what the summary calls it.
         reason: why it is no bug.
-        recognise: given the step and what amqpd and RabbitMQ made of it.
+        recognise: given the program up to the step, and what amqpd and RabbitMQ made of the step.
     """
 
     name: str
     reason: str
-    recognise: Callable[[Step, Observation, Observation], bool]
+    recognise: Callable[[Program, Observation, Observation], bool]
 
 
 # What the rewrites do.
@@ -50,7 +50,7 @@ class Ending:
 
 def _in_messages(change: Callable[[Observation], bool]) -> Callable[[Observation, Program], bool]:
     """Applies a change to every message that was delivered, fetched or returned."""
-    return lambda seen, _program: any(change(message) for message in _messages(seen))
+    return lambda seen, _program: sum(change(message) for message in _messages(seen)) > 0
 
 
 def _messages(value: Any) -> Iterator[Observation]:
@@ -71,7 +71,7 @@ def _headers(message: Observation) -> dict[str, Any]:
 
 def _drop(message: Observation, *names: str) -> bool:
     headers = _headers(message)
-    return any(headers.pop(name, None) is not None for name in names)
+    return sum(headers.pop(name, None) is not None for name in names) > 0
 
 
 def _drop_last_death(message: Observation) -> bool:
@@ -120,14 +120,14 @@ def _has_single_active(step: Step) -> bool:
     return "x-single-active-consumer" in step.values.get("arguments", {})
 
 
-def _forget_lost_confirms(seen: Observation, _program: Program) -> bool:
-    views = [view for place, view in seen.items() if place.startswith("channel") and _CLOSED in view]
-    return any(view.pop(kind, None) is not None for view in views for kind in ("acked", "nacked"))
-
-
-def _partial_commit(step: Step, amqpd: Observation, rabbitmq: Observation) -> bool:
-    text = "partial tx completion"
-    return step.method == "tx.commit" and _has_close(amqpd, 406, text) and not _has_close(rabbitmq, 406, text)
+def _forget_what_a_close_overtakes(seen: Observation, _program: Program) -> bool:
+    closed = [view for place, view in seen.items() if place.startswith("channel") and _CLOSED in view]
+    for letter in [place[-1] for place in seen if place.startswith("connection")]:
+        closed += [view for place, view in seen.items() if place.startswith(f"channel {letter}")]
+    found = sum(view.pop(kind, None) is not None for view in closed for kind in ("acked", "nacked", "deliveries")) > 0
+    for place in [place for place, view in seen.items() if view == {}]:
+        del seen[place]
+    return found
 
 
 def _forget_quorum_consumers(seen: Observation, program: Program) -> bool:
@@ -148,10 +148,25 @@ def _forget_quorum_consumers(seen: Observation, program: Program) -> bool:
 # What the endings recognise.
 
 
-def _closed_with(code: int, text: str) -> Callable[[Step, Observation, Observation], bool]:
+def _commits_to_other_queues(program: Program, _amqpd: Observation, _rabbitmq: Observation) -> bool:
+    """A commit, and since the first publish in the transaction queues came or went (or may have gone by themselves)."""
+    commit = program[-1]
+    if commit.method != "tx.commit":
+        return False
+    since: Program = []
+    for step in program[:-1]:
+        if step.place == commit.place and step.method in ("tx.commit", "tx.rollback"):
+            since = []
+        elif since or (step.place == commit.place and step.method == "basic.publish"):
+            since.append(step)
+    fleeting = any(step.values.get("auto_delete") or step.values.get("exclusive") for step in program)
+    return bool(since) and (fleeting or any(step.method in ("queue.declare", "queue.delete") for step in since))
+
+
+def _closed_with(code: int, text: str) -> Callable[[Program, Observation, Observation], bool]:
     """Recognises that RabbitMQ alone closes, with this code and a text that holds this."""
 
-    def recognise(step: Step, amqpd: Observation, rabbitmq: Observation) -> bool:
+    def recognise(_program: Program, amqpd: Observation, rabbitmq: Observation) -> bool:
         return bool(_has_close(rabbitmq, code, text)) and not _has_close(amqpd, code, text)
 
     return recognise
@@ -176,8 +191,10 @@ ALLOWED: Final[tuple[Rewrite | Ending, ...]] = (
     Rewrite("x-delivery-count 0", "J27: absent on the first delivery since 3.12", _drop_first_delivery_count),
     Rewrite("CC after a dead-letter key", "J23: kept since 3.13, removed before", _in_messages(_drop_copies_of_dead)),
     Rewrite("quorum consumers", QUORUM_CONSUMERS, _forget_quorum_consumers),
-    Rewrite("confirms before a close", "RabbitMQ forgets those it has not sent yet", _forget_lost_confirms),
-    Ending("commit to a deleted queue", "J41: partial tx completion since 4.0, unroutable before", _partial_commit),
+    Rewrite(
+        "overtaken by a close", "what RabbitMQ has not sent when it closes is lost", _forget_what_a_close_overtakes
+    ),
+    Ending("commit to other queues", "J41: 3.10 looks for the queues at the commit", _commits_to_other_queues),
     Ending("empty queue type", "J12: the default type since 4.1", _closed_with(406, "unsupported queue type ''")),
     Ending(
         "unknown exchange type",

@@ -58,6 +58,7 @@ class _Channel:
     mode: str = "plain"
     tags: dict[str, str] = field(default_factory=dict)  # consumer tag to queue
     common_prefetch: bool = False
+    used: set[str] = field(default_factory=set)  # queues that it consumed or fetched from
 
     @property
     def mixed(self) -> bool:
@@ -178,6 +179,7 @@ class Author:
         tag = f"c{self._tags}"
         values = arguments.consumer(self._random, queue.quorum)
         channel.tags[tag] = queue.name
+        channel.used.add(queue.name)
         self._step(channel, "basic.consume", queue=queue.name, consumer_tag=tag, **values)
 
     def _cancel(self) -> None:
@@ -186,7 +188,9 @@ class Author:
         self._step(channel, "basic.cancel", consumer_tag=tag, nowait=self._chance(0.1))
 
     def _get(self) -> None:
-        self._step(self._channel(), "basic.get", queue=self._queue().name, no_ack=self._chance(0.3))
+        channel, queue = self._channel(), self._queue()
+        channel.used.add(queue.name)
+        self._step(channel, "basic.get", queue=queue.name, no_ack=self._chance(0.3))
 
     def _ack(self) -> None:
         channel = self._channel()
@@ -290,10 +294,11 @@ class Author:
 
     def _close(self) -> None:
         channel = self._channel()
-        whole = self._chance(0.25)
+        whole = self._chance(0.25) and not self._shares(channel)
         for other in self._channels:
             if other is channel or (whole and other.link == channel.link):
                 other.tags.clear()
+                other.used.clear()
                 other.mode = "confirm" if self._quorum else "plain"
                 other.common_prefetch = False
         if whole:
@@ -304,7 +309,14 @@ class Author:
 
     def _err(self) -> None:
         method, values = self._random.choice(arguments.MISTAKES)
-        self._step(self._channel(), method, **values)
+        channel = self._channel()
+        if not self._shares(channel):
+            self._step(channel, method, **values)
+
+    def _shares(self, channel: _Channel) -> bool:
+        """Whether two channels of the connection use one queue: when it ends, they get each other's messages."""
+        used = [name for other in self._channels if other.link == channel.link for name in other.used]
+        return len(used) > len(set(used))
 
 
 ACTIONS: Final = (

@@ -167,10 +167,10 @@ class Pair:
             self._ask()
         self._judge(Difference(place, step, *_parted(*seen)), outcome, seen)
 
-    @staticmethod
-    def _judge(difference: Difference, outcome: Outcome, seen: list[Observation]) -> None:
+    def _judge(self, difference: Difference, outcome: Outcome, seen: list[Observation]) -> None:
+        so_far = [*self._program[: difference.place], difference.step]
         for one in ALLOWED:
-            if isinstance(one, Ending) and one.recognise(difference.step, seen[0], seen[1]):
+            if isinstance(one, Ending) and one.recognise(so_far, seen[0], seen[1]):
                 outcome.allowed.add(one.name)
                 return
         outcome.difference = difference

@@ -40,6 +40,12 @@ class ClassicQueue(WorkQueue):
         self.defer_pump()
         return True
 
+    def get(self) -> Delivery | None:
+        delivery = super().get()
+        if self._timed:
+            self.drop_expired()  # what stood behind it does not count any more
+        return delivery
+
     def requeue(self, delivery: Delivery) -> None:
         if not self.deleted:
             self._ready.put_back(delivery.message, delivery.position, delivery.deliveries + 1, delivery.deadline)

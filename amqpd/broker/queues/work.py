@@ -47,11 +47,9 @@ class WorkQueue(Queue):
         message = ready.take()
         if message is None:
             return None
-        delivery = Delivery(self, message, ready.position, ready.deliveries, ready.deadline, None)
         if self._timed:
-            self.drop_expired()  # what stood behind it does not count any more
             self.defer_pump()  # another head, another deadline
-        return delivery
+        return Delivery(self, message, ready.position, ready.deliveries, ready.deadline, None)
 
     def acknowledge(self, delivery: Delivery) -> None:
         pass  # it left the queue when it was delivered

@@ -188,10 +188,7 @@ class QueueModel:
 
     def get(self) -> Entry | None:
         self.expire()
-        entry = self.take()
-        if entry is not None:
-            self.expire()
-        return entry
+        return self.take()
 
     def take(self) -> Entry | None:
         """Deliver the head."""
@@ -290,6 +287,11 @@ class ClassicModel(QueueModel):
         self.drop_excess()
         self.expire()
         return True
+
+    def get(self) -> Entry | None:
+        entry = super().get()
+        self.expire()  # what stood behind it
+        return entry
 
     def requeue(self, entry: Entry) -> None:
         self._insert(entry)
