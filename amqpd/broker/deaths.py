@@ -51,6 +51,7 @@ class Death:
         self.time = time
         self.original_expiration = original_expiration
         self.count = count
+        self._field: Field | None = None
 
     def once_more(self) -> Death:
         """The same death, counted one higher."""
@@ -66,6 +67,11 @@ class Death:
 
     def field(self) -> Field:
         """The death as consumers read it in x-death, its fields in the order of RabbitMQ 4.0."""
+        if self._field is None:  # a message that died often carries all of its deaths along every time
+            self._field = self._made_field()
+        return self._field
+
+    def _made_field(self) -> Field:
         values: dict[str, object] = {}
         if self.original_expiration is not None:
             values["original-expiration"] = self.original_expiration

@@ -145,6 +145,27 @@ def _forget_quorum_consumers(seen: Observation, program: Program) -> bool:
     return bool(counted or declared)
 
 
+def _forget_counts_of_expired(seen: Observation, program: Program) -> bool:
+    mortal = any("ttl" in name for step in program for name in step.values.get("arguments", {}))
+    mortal |= any("expiration" in step.values.get("properties", {}) for step in program)
+    if not mortal or not _quorum_queues(program):
+        return False
+    fetched = [message for message in _messages(seen) if "message_count" in message]
+    for message in fetched:
+        del message["message_count"]
+    return bool(fetched)
+
+
+def _forget_partial_deliveries(seen: Observation, program: Program) -> bool:
+    refusing = any(str(step.values.get("arguments", {}).get("x-overflow")).startswith("reject") for step in program)
+    if not refusing or not any(step.method == "tx.commit" for step in program):
+        return False
+    delivered = [message for message in _messages(seen) if "redelivered" in message]
+    for message in delivered:
+        del message["redelivered"]
+    return bool(delivered)
+
+
 # What the endings recognise.
 
 
@@ -193,6 +214,12 @@ ALLOWED: Final[tuple[Rewrite | Ending, ...]] = (
     Rewrite("quorum consumers", QUORUM_CONSUMERS, _forget_quorum_consumers),
     Rewrite(
         "overtaken by a close", "what RabbitMQ has not sent when it closes is lost", _forget_what_a_close_overtakes
+    ),
+    Rewrite(
+        "quorum get count", "RabbitMQ counts what has expired, or not, depending on no_ack", _forget_counts_of_expired
+    ),
+    Rewrite(
+        "partial commit", "RabbitMQ may deliver before it closes with 406, amqpd closes", _forget_partial_deliveries
     ),
     Ending("commit to other queues", "J41: 3.10 looks for the queues at the commit", _commits_to_other_queues),
     Ending("empty queue type", "J12: the default type since 4.1", _closed_with(406, "unsupported queue type ''")),

@@ -58,6 +58,7 @@ class _Channel:
     mode: str = "plain"
     tags: dict[str, str] = field(default_factory=dict)  # consumer tag to queue
     common_prefetch: bool = False
+    fetched: bool = False
     used: set[str] = field(default_factory=set)  # queues that it consumed or fetched from
 
     @property
@@ -175,6 +176,8 @@ class Author:
         channel, queue = self._channel(), self._queue()
         if channel.common_prefetch and (queue.name not in channel.tags.values() and channel.tags):
             return
+        if self._quorum and channel.tags:  # their deliveries come in the order of the consumers' tags
+            return
         self._tags += 1
         tag = f"c{self._tags}"
         values = arguments.consumer(self._random, queue.quorum)
@@ -190,6 +193,7 @@ class Author:
     def _get(self) -> None:
         channel, queue = self._channel(), self._queue()
         channel.used.add(queue.name)
+        channel.fetched = True
         self._step(channel, "basic.get", queue=queue.name, no_ack=self._chance(0.3))
 
     def _ack(self) -> None:
@@ -198,7 +202,9 @@ class Author:
 
     def _nack(self) -> None:
         channel = self._channel()
-        self._step(channel, "basic.nack", **self._which(channel, 0.3), requeue=self._chance(0.6))
+        which = self._which(channel, 0.3)
+        requeue = self._chance(0.6) and not (which.get("multiple") and self._limited)
+        self._step(channel, "basic.nack", **which, requeue=requeue)
 
     def _reject(self) -> None:
         channel = self._channel()
@@ -212,15 +218,21 @@ class Author:
             return {"delivery_tag": self._random.choice((0, 99))}
         return {"unacked": self._random.choice((0, 0, 1, -1)), "multiple": multiple}
 
+    @property
+    def _limited(self) -> bool:
+        """RabbitMQ requeues consumer by consumer, and what goes beyond a limit may leave in between."""
+        return any("max-length" in name for queue in self._queues for name in queue.values.get("arguments", {}))
+
     def _recover(self) -> None:
         channel = self._channel()
-        if not channel.mixed:
+        if not channel.mixed and not self._limited:
             method = self._random.choice(("basic.recover", "basic.recover", "basic.recover_async"))
             self._step(channel, method, requeue=True)
 
     def _qos(self) -> None:
         channel = self._channel()
-        common = self._chance(0.2) and not channel.mixed
+        # What was fetched and not settled counts against a common prefetch that comes later, and never stops counting.
+        common = self._chance(0.2) and not channel.mixed and not channel.fetched
         channel.common_prefetch |= common
         self._step(channel, "basic.qos", prefetch_count=self._random.choice((0, 1, 2, 3)), global_=common)
 

@@ -118,10 +118,13 @@ class Pair:
             self._step([Step(link, number, "channel.close", {"reply_code": 200})], place, outcome)
             if outcome.difference is not None:
                 return
-        for side in self.sides:
-            side.begin_step()
-            side.drain()
-        self._compare(place, Step("Z", 0, "drain"), outcome)
+        for queue in self.sides[0].queues:
+            for side in self.sides:
+                side.begin_step()
+                side.drain(queue)
+            self._compare(place, Step("Z", 0, "drain", {"queue": queue}), outcome)
+            if outcome.difference is not None:
+                return
 
     def _clean_up(self, program: Program) -> None:
         for side in self.sides:
@@ -158,8 +161,12 @@ class Pair:
         for _ in range(ROUNDS):
             self._ask()
         while True:
-            seen = [_rewritten(side.observation(), self._program, outcome.allowed) for side in self.sides]
+            seen = [side.observation() for side in self.sides]
             if seen[0] == seen[1]:
+                return
+            used = self._rewrite(seen)
+            if seen[0] == seen[1]:
+                outcome.allowed |= used
                 return
             if time.monotonic() > deadline:
                 break
@@ -174,6 +181,19 @@ class Pair:
                 outcome.allowed.add(one.name)
                 return
         outcome.difference = difference
+
+    def _rewrite(self, seen: list[Observation]) -> set[str]:
+        """Take out allowed differences until both are the same; returns the names of those that were there."""
+        used: set[str] = set()
+        for number, side_seen in enumerate(seen):
+            seen[number] = copy.deepcopy(side_seen)
+        for one in ALLOWED:
+            changed = [one.change(side_seen, self._program) for side_seen in seen if isinstance(one, Rewrite)]
+            if any(changed):
+                used.add(one.name)
+            if seen[0] == seen[1]:
+                break
+        return used
 
     def _ask(self) -> None:
         for side in self.sides:
@@ -213,12 +233,3 @@ def _parted(amqpd: Observation, rabbitmq: Observation) -> tuple[Observation, Obs
     """What is not the same in both."""
     names = [name for name in amqpd.keys() | rabbitmq.keys() if amqpd.get(name) != rabbitmq.get(name)]
     return {n: amqpd[n] for n in names if n in amqpd}, {n: rabbitmq[n] for n in names if n in rabbitmq}
-
-
-def _rewritten(seen: Observation, program: Program, used: set[str]) -> Observation:
-    """What was seen, after every Rewrite; the names of those that had something to do are added to `used`."""
-    seen = copy.deepcopy(seen)
-    for one in ALLOWED:
-        if isinstance(one, Rewrite) and one.change(seen, program):
-            used.add(one.name)
-    return seen

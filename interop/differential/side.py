@@ -67,6 +67,8 @@ class Side:
 
     def begin_step(self) -> None:
         """Forget what the last step brought about."""
+        for watch in self._watches.values():
+            watch.drained.clear()
         self._closed = {}
         self._watches = {queue: watch for queue, watch in self._watches.items() if not watch.gone}
         for channel in self._channels.values():
@@ -101,10 +103,15 @@ class Side:
         """The channels that the program left open."""
         return [key for key, channel in self._channels.items() if key[1] < TIDY and channel.open]
 
-    def drain(self) -> None:
-        """Take every message out of every queue that is left."""
+    @property
+    def queues(self) -> list[str]:
+        """The queues that are left, in neutral names."""
+        return [self._neutral(queue) for queue, watch in self._watches.items() if not watch.gone]
+
+    def drain(self, neutral: str) -> None:
+        """Take every message out of a queue."""
         for queue, watch in self._watches.items():
-            if isinstance(watch.counts, tuple):
+            if self._neutral(queue) == neutral and isinstance(watch.counts, tuple):
                 link = self._links[watch.link]
                 for _ in range(watch.counts[0] + 1):
                     link.send(watch.channel, "basic.get", queue=queue, no_ack=True)

@@ -26,6 +26,7 @@ class ClassicQueue(WorkQueue):
         highest = settings.max_priority
         super().__init__(name, host, spec, settings, PriorityLanes(highest) if highest else Lane())
         self._plain = True  # neither TTL nor limit
+        self._overfull = False  # messages came back under a limit
         self.apply(settings)
 
     def apply(self, settings: QueueSettings) -> None:
@@ -41,6 +42,7 @@ class ClassicQueue(WorkQueue):
         return True
 
     def get(self) -> Delivery | None:
+        self._drop_requeued()
         delivery = super().get()
         if self._timed:
             self.drop_expired()  # what stood behind it does not count any more
@@ -51,14 +53,25 @@ class ClassicQueue(WorkQueue):
             self._ready.put_back(delivery.message, delivery.position, delivery.deliveries + 1, delivery.deadline)
             if delivery.deadline:
                 self._timed = True
-            self.drop_excess()  # before a consumer can take it
+            self._overfull = self._limit.drops
             self.defer_pump()
+
+    def pump(self) -> None:
+        self._drop_requeued()
+        super().pump()
+
+    def _drop_requeued(self) -> None:
+        """What came back counts before a consumer can take it; all that came back in this turn, not one by one."""
+        if self._overfull:
+            self._overfull = False
+            self.drop_excess()
 
     def _publish_with_care(self, message: Message) -> bool:
         """Take a message in under a TTL or a limit.
 
         What consumers can take at once neither counts nor expires, so everything before it has to be delivered first.
         """
+        self._drop_requeued()
         self.drop_expired()
         self.deliver_ready()
         limit = self._limit

@@ -260,6 +260,7 @@ class ClassicModel(QueueModel):
     def __init__(self, rules: Rules, ring: RingModel[ConsumerModel]) -> None:
         super().__init__(rules, ring)
         self._ready: list[Entry] = []
+        self._overfull = False  # something came back under a limit
 
     @property
     def ready(self) -> list[Entry]:
@@ -275,6 +276,7 @@ class ClassicModel(QueueModel):
         if self.is_plain(entry):
             self._insert(entry)
             return True
+        self._drop_requeued()
         self.expire()
         self.deliver()
         if self.rules.rejects and self.rules.exceeded(len(self.ready) + 1, octets(self.ready) + entry.octets):
@@ -289,13 +291,24 @@ class ClassicModel(QueueModel):
         return True
 
     def get(self) -> Entry | None:
+        self._drop_requeued()
         entry = super().get()
         self.expire()  # what stood behind it
         return entry
 
     def requeue(self, entry: Entry) -> None:
         self._insert(entry)
-        self.drop_excess()
+        self._overfull = self.rules.drops
+
+    def end_turn(self) -> None:
+        self._drop_requeued()
+        super().end_turn()
+
+    def _drop_requeued(self) -> None:
+        """All that came back counts before anybody can take it."""
+        if self._overfull:
+            self._overfull = False
+            self.drop_excess()
 
     def _insert(self, entry: Entry) -> None:
         self._ready = sorted([*self._ready, entry], key=self._place)
