@@ -10,6 +10,7 @@ from pamqp import commands
 from amqpd.broker.deadletter import DeadLetters
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
+from amqpd.broker.queues.reply import ReplyQueue, ReplyTaker
 from amqpd.broker.vhost import ExchangeSpec
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
