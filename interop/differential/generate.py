@@ -148,7 +148,8 @@ class Author:
     def _publish(self) -> None:
         channel = self._channel()
         last = self._random.choices((1, 2, 3, 5), (5, 3, 2, 1))[0]
-        if any(queue.refuses_late or queue.by_priority or queue.buries for queue in self._queues):
+        # What a consumer on this channel has got of it already when one of them closes the channel, nobody knows.
+        if channel.tags or any(queue.refuses_late or queue.by_priority or queue.buries for queue in self._queues):
             last = 1
         for number in range(1, last + 1):
             self._publish_one(channel, number < last)
@@ -169,6 +170,11 @@ class Author:
             del properties["priority"]
         if any(queue.by_priority for queue in self._queues) and properties.get("expiration") == "0":
             del properties["expiration"]
+        if self._quorum and any(queue.buries for queue in self._queues):
+            # A copy to one quorum queue races against the dead letter that another makes of its own.
+            headers = properties.get("headers", {})
+            headers.pop("CC", None)
+            headers.pop("BCC", None)
         mandatory = self._chance(0.25)
         self._step(channel, "basic.publish", unawaited, **values, mandatory=mandatory, properties=properties, body=body)
 
@@ -176,7 +182,7 @@ class Author:
         channel, queue = self._channel(), self._queue()
         if channel.common_prefetch and (queue.name not in channel.tags.values() and channel.tags):
             return
-        if self._quorum and channel.tags:  # their deliveries come in the order of the consumers' tags
+        if self._quorum and (channel.tags or channel.fetched):  # among them, quorum queues go by the consumers' tags
             return
         self._tags += 1
         tag = f"c{self._tags}"
@@ -192,6 +198,8 @@ class Author:
 
     def _get(self) -> None:
         channel, queue = self._channel(), self._queue()
+        if self._quorum and channel.tags:
+            return
         channel.used.add(queue.name)
         channel.fetched = True
         self._step(channel, "basic.get", queue=queue.name, no_ack=self._chance(0.3))
