@@ -5,6 +5,7 @@ class ClassicMachine(QueueMachine):
     def new_model(self, rules): ...
 
 TestClassicMachine = ClassicMachine.TestCase
+TestClassicMachine.settings = THOROUGH
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -25,6 +27,7 @@ from tests.broker.queues.models import ConsumerModel, Entry, QueueModel, RingMod
 from tests.broker.queues.takers import Taker, drained_deliveries, make_queue, message
 from tests.builders import World
 
+THOROUGH = settings(max_examples=200, stateful_step_count=50, deadline=None)
 OUTCOMES = ["acknowledge", "requeue", "reject"]
 # Moments and times to live are whole steps, and a step is a whole number of milliseconds and of binary fractions.
 STEP_MS = 125

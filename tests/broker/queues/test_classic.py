@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amqpd.broker.queues.base import Queue
-from tests.broker.queues.contract import QueueMachine, arguments_of
+from tests.broker.queues.contract import THOROUGH, QueueMachine, arguments_of
 from tests.broker.queues.models import ClassicModel, ConsumerModel, QueueModel, RingModel, Rules
 from tests.broker.queues.takers import Taker, drained, make_queue, message
 from tests.builders import World
@@ -20,6 +20,7 @@ class ClassicMachine(QueueMachine):
 
 
 TestClassicMachine = ClassicMachine.TestCase
+TestClassicMachine.settings = THOROUGH
 
 
 def filled(world: World, count: int) -> Queue:

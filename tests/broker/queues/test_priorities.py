@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from amqpd.broker.queues.priorities import PriorityLanes
 from amqpd.wire.properties import Properties
-from tests.broker.queues.contract import QueueMachine, arguments_of
+from tests.broker.queues.contract import THOROUGH, QueueMachine, arguments_of
 from tests.broker.queues.models import ClassicModel, ConsumerModel, QueueModel, RingModel, Rules
 from tests.broker.queues.takers import drained, make_queue, message
 from tests.builders import World
@@ -21,6 +21,7 @@ class PriorityMachine(QueueMachine):
 
 
 TestPriorityMachine = PriorityMachine.TestCase
+TestPriorityMachine.settings = THOROUGH
 
 
 def lanes(highest: int, *priorities: int | None) -> PriorityLanes:

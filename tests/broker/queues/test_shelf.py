@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.shelf import RETRY_SECONDS
+from amqpd.wire.table import EMPTY_TABLE
 from tests.broker.queues.takers import drained, make_queue, message
 from tests.builders import World
 
@@ -67,6 +68,36 @@ def test_a_letter_that_its_target_refuses_is_tried_again() -> None:
     assert bodies(dead) == [b"0"]
     world.advance(RETRY_SECONDS)
     assert bodies(dead) == [b"1"]
+
+
+def test_a_letter_is_tried_again_until_every_target_has_it() -> None:
+    """Who took it the first time may get it twice: at least once."""
+    world = World()
+    full, free = make_queue(world, "full", max_length=0, overflow="reject-publish"), make_queue(world, "free")
+    exchange = world.vhost.exchange("amq.fanout")
+    for target in (full, free):
+        world.vhost.bind(exchange, target, "", EMPTY_TABLE)
+    queue = keeping(world, dead_letter_exchange="amq.fanout")
+    reject(queue, b"0")
+    world.finish()
+    assert (full.message_count, bodies(free)) == (0, [b"0"])
+    world.vhost.delete_queue(full)
+    again = make_queue(world, "again")
+    world.vhost.bind(exchange, again, "", EMPTY_TABLE)
+    world.advance(RETRY_SECONDS)
+    assert bodies(again) == [b"0"]
+    assert world.timers.next_deadline() is None
+
+
+def test_however_many_letters_wait_one_timer_is_for_all() -> None:
+    world = World()
+    queue = keeping(world)
+    for number in range(10):
+        reject(queue, b"%d" % number)
+        world.finish()
+    assert len(world.timers._heap) == 1
+    world.advance(RETRY_SECONDS)
+    assert sum(timer.pending for _, _, timer in world.timers._heap) == 1
 
 
 def test_with_the_exchange_missing_nothing_is_lost() -> None:

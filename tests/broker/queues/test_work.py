@@ -6,6 +6,7 @@ import pytest
 
 from amqpd.broker.flow import HOLD_ABOVE
 from amqpd.broker.queues.base import Queue
+from amqpd.wire.properties import Properties
 from amqpd.wire.table import EMPTY_TABLE
 from tests.broker.queues.takers import Taker, drained_deliveries, make_queue, message
 from tests.builders import World
@@ -84,6 +85,21 @@ def test_a_consumer_gets_no_message_that_expired_while_it_stood_behind_another(k
     queue.subscribe(taker)
     world.finish()
     assert (taker.bodies, dead.message_count) == ([], 1)
+
+
+@TYPES
+def test_what_expired_behind_the_head_is_not_handed_out_with_it(kind: str) -> None:
+    """A consumer with credit for everything gets the others only."""
+    world, queue, dead = queue_and_dead(kind)
+    queue.publish(message(b"expiring", Properties.of(expiration="1000")))
+    queue.publish(message(b"last"))
+    world.finish()
+    world.advance(2.0)
+    assert queue.message_count == 3
+    taker = Taker("c", queue)
+    queue.subscribe(taker)
+    world.finish()
+    assert (taker.bodies, reasons(dead)) == ([b"m", b"last"], ["expired"])
 
 
 @TYPES
