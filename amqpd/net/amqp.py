@@ -18,10 +18,12 @@ from amqpd.wire.output import Wire
 # Octets that wait in the transport before deliveries stop, and below which they go on.
 HIGH_WATER: Final = 1024 * 1024
 LOW_WATER: Final = 256 * 1024
-# A read of so many octets is a turn of its own, and the socket's last in this pass of the event loop. Otherwise the
-# loop would read a busy socket dozens of times before it looks at another one, and one publisher's messages would pile
-# up while their consumers have nothing to do.
+# A read of so many octets is a turn of its own.
 LARGE_READ: Final = 64 * 1024
+# Large reads of one socket take at most so many seconds, and one read more, of a pass of the event loop. Otherwise the
+# loop would read a busy socket dozens of times before it looks at another one, and one publisher's messages would pile
+# up while their consumers have nothing to do. Less would pause and resume the socket for a few messages' sake.
+FAIR_SHARE: Final = 0.001
 # Publishers to queues that their consumers cannot keep short, all together, get one part of the broker's time,
 # everybody else so many.
 REST_FACTOR: Final = 3.0
@@ -84,6 +86,7 @@ class AMQPSocket(asyncio.Protocol):
         self._context = services.broker.context
         self._loop = asyncio.get_running_loop()
         self._wire: SocketWire | None = None
+        self._spent = 0.0  # seconds of this pass that its large reads took
         self.connection: Connection | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,21 +109,26 @@ class AMQPSocket(asyncio.Protocol):
             self.connection.throttle.stall()
 
     def _receive_much(self, connection: Connection, data: bytes) -> None:
-        """A large read is a turn of its own, and then it is the others' turn."""
+        """A large read is a turn of its own, and after some of them it is the others' turn."""
         clock = self._context.clock
         begun = clock.monotonic()
         connection.receive(data)
         self._context.turn.finish()
+        ended = clock.monotonic()
         throttle = connection.throttle
-        throttle.add(RESTING)
         if throttle.tired:
             throttle.tired = False
-            rest = self._rests.take(begun, clock.monotonic())
-            self._context.timers.call_later(rest, self._rested)
-        else:
-            self._loop.call_soon(self._rested)
+            throttle.add(RESTING)
+            self._context.timers.call_later(self._rests.take(begun, ended), self._rested)
+            return
+        if not self._spent:
+            self._loop.call_soon(self._rested)  # the loop calls it when the pass is over
+        self._spent += ended - begun
+        if self._spent >= FAIR_SHARE:
+            throttle.add(RESTING)
 
     def _rested(self) -> None:
+        self._spent = 0.0
         if self.connection is not None:
             self.connection.throttle.remove(RESTING)
 
