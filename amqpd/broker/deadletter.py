@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, final
 from amqpd.broker.deaths import dead_letter
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
+from amqpd.broker.queues.sink import REFUSED
 from amqpd.turn import Work
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ class DeadLetters(Work):
         for sink in vhost.sinks_of(exchange, [*history.routing_keys, *message.blind_keys], message):
             if history.would_cycle(sink.name):
                 continue
-            if sink.publish(message):
-                taken += 1
-            else:
+            if sink.publish(message) == REFUSED:
                 refused += 1
+            else:
+                taken += 1
         return taken > 0 and refused == 0

@@ -78,6 +78,11 @@ class Message:
             pos += size + ENVELOPE
         return b"".join(pieces)
 
+    @property
+    def content(self) -> bytes:
+        """Header and body frames, under whatever channel number they were last sent."""
+        return self._content
+
     def content_for(self, channel: i64, payload_max: i64) -> bytes:
         """Header and body frames for a channel, no body payload above payload_max octets (0: any size)."""
         # HOT: once per delivery

@@ -127,9 +127,8 @@ class Delay(MessageSink):
         self._keys = keys
         self._milliseconds = milliseconds
 
-    def publish(self, message: Message) -> bool:
-        self._exchange.hold(self._keys, message, self._milliseconds)
-        return True
+    def publish(self, message: Message) -> i64:
+        return self._exchange.hold(self._keys, message, self._milliseconds)
 
 
 def delay_of(properties: Properties) -> int:

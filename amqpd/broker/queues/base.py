@@ -236,8 +236,8 @@ class Queue(MessageSink):
         """A message as a consumer gets it that was delivered so often before."""
         return message
 
-    def die(self, message: Message, reason: str) -> None:
-        """A message leaves the queue without having been taken care of."""
+    def bury(self, message: Message, reason: str) -> None:
+        """Send a message that nobody took care of to the dead-letter exchange, if there is one."""
         if self.settings.dead_letter_exchange is not None:
             self.host.dead_letter(self, message, reason)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
+from mypy_extensions import i64
+
 from amqpd.broker.deaths import MAXLEN
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.priorities import PriorityLanes
+from amqpd.broker.queues.sink import REFUSED
 from amqpd.broker.queues.work import WorkQueue
 from amqpd.broker.settings import QueueSettings
 from amqpd.wire.properties import EXPIRATION
@@ -24,7 +27,8 @@ class ClassicQueue(WorkQueue):
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
         highest = settings.max_priority
-        super().__init__(name, host, spec, settings, PriorityLanes(highest) if highest else Lane())
+        room = host.room(spec, PERSISTENT)
+        super().__init__(name, host, spec, settings, PriorityLanes(highest, room) if highest else Lane(room))
         self._plain = True  # neither TTL nor limit
         self._overfull = False  # messages came back under a limit
         self.apply(settings)
@@ -33,13 +37,13 @@ class ClassicQueue(WorkQueue):
         super().apply(settings)
         self._plain = settings.message_ttl is None and not self._limit.any
 
-    def publish(self, message: Message) -> bool:
+    def publish(self, message: Message) -> i64:
         # HOT: once per published message and queue
         if not self._plain or message.properties.flags & EXPIRATION:
             return self._publish_with_care(message)
-        self._ready.append(message, 0)
+        ticket = self._ready.append(message, 0)
         self.defer_pump()
-        return True
+        return ticket
 
     def get(self) -> Delivery | None:
         self._drop_requeued()
@@ -66,7 +70,7 @@ class ClassicQueue(WorkQueue):
             self._overfull = False
             self.drop_excess()
 
-    def _publish_with_care(self, message: Message) -> bool:
+    def _publish_with_care(self, message: Message) -> i64:
         """Take a message in under a TTL or a limit.
 
         What consumers can take at once neither counts nor expires, so everything before it has to be delivered first.
@@ -77,11 +81,11 @@ class ClassicQueue(WorkQueue):
         limit = self._limit
         if limit.rejects and limit.exceeded(self._ready.count + 1, self._ready.octets + message.body_size):
             if limit.buries:
-                self.die(message, MAXLEN)
-            return False
-        self.add(message)
+                self.bury(message, MAXLEN)
+            return REFUSED
+        ticket = self.add(message)
         self.deliver_ready()
         self.drop_excess()
         self.drop_expired()
         self.defer_pump()
-        return True
+        return ticket

@@ -1,9 +1,15 @@
 """A lane: ready messages in the order of their positions.
 
 Every message that enters a lane gets the next position. Deliveries leave from the head only, so a message that comes
-back always has a lower position than everything that was never delivered: the lane is a list of fresh messages whose
-positions are implied, preceded by a small heap of returned ones. Deadlines stand in a list of their own, which exists
-only once a message has one.
+back always has a lower position than everything that was never delivered. From head to tail a lane is:
+
+    returned    a small heap of messages that came back
+    page        what was last read back from the disk
+    fresh       a list of messages whose positions are implied; their deadlines stand in a list of their own
+    paged       on the disk only: what there is no room for in memory
+
+New messages join the fresh ones, or, once something is paged, the paged ones. A page is read when nothing stands
+before it.
 """
 
 from __future__ import annotations
@@ -14,7 +20,11 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
+from amqpd.broker.queues.backlog import Backlog
 from amqpd.broker.queues.ready import Ready
+from amqpd.broker.queues.room import ALL, NOTHING, Room
+from amqpd.broker.records import Stored
+from amqpd.log.commit import SAFE
 
 # The consumed front of the list is cut off when it is this long and at least half of the list.
 TRIM_AT: Final = 1024
@@ -22,36 +32,81 @@ TRIM_AT: Final = 1024
 
 @final
 class Lane(Ready):
-    """Ready messages, oldest position first."""
+    """Ready messages, oldest position first.
 
-    def __init__(self) -> None:
+    Args:
+        room: how much may be in memory, what must be on the disk, and where.
+        level: distinguishes the lanes of one queue.
+    """
+
+    def __init__(self, room: Room, level: int = 0) -> None:
         super().__init__()
+        self._room = room
+        self._level = level
+        self._keeps: i64 = room.keeps
+        self._most: i64 = room.messages
+        self._most_octets: i64 = room.octets
         self._fresh: list[Message | None] = []
         self._deadlines: list[i64] | None = None  # of _fresh, place by place
         self._front: i64 = 0  # index in _fresh of the oldest message
         self._front_position: i64 = 0  # of that message
         self._returned: list[tuple[i64, i64, i64, Message]] = []  # heap of (position, deliveries, deadline, message)
+        self._page: list[Stored] = []  # the next one is the last in the list
+        self._ahead = False  # something stands before _fresh
+        self._paged: i64 = 0
+        self._paged_octets: i64 = 0
+        self._next_paged: i64 = 0  # while something is paged, the next position
+        self._backlog: Backlog | None = None
 
-    def append(self, message: Message, deadline: i64) -> None:
+    def append(self, message: Message, deadline: i64) -> i64:
         # HOT: once per published message and queue
+        if self._keeps or self._paged or self.count >= self._most or self.octets >= self._most_octets:
+            return self._append_with_care(message, deadline)
         self._fresh.append(message)
         self.count += 1
         self.octets += message.body_size
         if deadline or self._deadlines is not None:
             self._note(deadline)
+        return SAFE
+
+    def _append_with_care(self, message: Message, deadline: i64) -> i64:
+        """Take in a message that may have to be on the disk."""
+        lasting = self._keeps == ALL or (self._keeps != NOTHING and message.properties.persistent)
+        full = self._paged > 0 or self.count >= self._most or self.octets >= self._most_octets
+        backlog = self._backlog
+        position = self._next_paged if self._paged else self._front_position + len(self._fresh) - self._front
+        if lasting or full:
+            if backlog is None:
+                backlog = self._open(position)
+            backlog.keep(position, deadline, message, lasting)
+        if full and backlog is not None:
+            if not self._paged:
+                backlog.read_from(position)
+            self._paged += 1
+            self._paged_octets += message.body_size
+            self._next_paged = position + 1
+        else:
+            self._fresh.append(message)
+            if deadline or self._deadlines is not None:
+                self._note(deadline)
+        self.count += 1
+        self.octets += message.body_size
+        return backlog.ticket if lasting and backlog is not None else SAFE
 
     def put_back(self, message: Message, position: i64, deliveries: i64, deadline: i64) -> None:
         heapq.heappush(self._returned, (position, deliveries, deadline, message))
+        self._ahead = True
         self.count += 1
         self.octets += message.body_size
+        self.came_back(position, deliveries)
 
     def take(self) -> Message | None:
         # HOT: once per delivery
-        if self._returned:
-            return self._take_returned()
+        if self._ahead:
+            return self._take_ahead()
         front = self._front
         if front >= len(self._fresh):
-            return None
+            return self._take_paged() if self._paged else None
         message = self._fresh[front]
         assert message is not None  # only what stands before the front was taken
         self._fresh[front] = None
@@ -67,22 +122,88 @@ class Lane(Ready):
         return message
 
     def head_deadline(self) -> i64:
-        if self._returned:
-            return self._returned[0][2]
+        if not self._ahead and self._paged and self._front >= len(self._fresh):
+            self._load()
+        if self._ahead:
+            return self._returned[0][2] if self._returned_first() else self._page[-1].deadline
         if self._deadlines is None or self._front >= len(self._fresh):
             return 0
         return self._deadlines[self._front]
 
     def clear(self) -> int:
         dropped = int(self.count)
-        self._front_position += len(self._fresh) - self._front
+        backlog = self._backlog
+        if backlog is not None:
+            if self.stored:
+                for position, _, _, _ in self._returned:
+                    backlog.settle(position)
+                for stored in self._page:
+                    backlog.settle(stored.position)
+                backlog.settle_range(self._front_position, self._front_position + len(self._fresh) - self._front - 1)
+            if self._paged:
+                backlog.skip_to(self._next_paged)
+        if self._paged:
+            self._front_position = self._next_paged
+        else:
+            self._front_position += len(self._fresh) - self._front
         self._fresh.clear()
         self._deadlines = None
         self._front = 0
         self._returned.clear()
+        self._page.clear()
+        self._ahead = False
+        self._paged = 0
+        self._paged_octets = 0
         self.count = 0
         self.octets = 0
         return dropped
+
+    def settle(self, position: i64) -> None:
+        # HOT: once per settled message of a durable queue
+        if self._backlog is not None:
+            self._backlog.settle(position)
+
+    def handed_out(self) -> i64:
+        if self._page:
+            return self._page[-1].position
+        if self._paged and self._front >= len(self._fresh) and self._backlog is not None:
+            return self._backlog.next_to_read
+        return self._front_position
+
+    def came_back(self, position: i64, deliveries: i64) -> None:
+        """A message was delivered so often and is ready again, outside of the lane."""
+        if self.stored and self._backlog is not None:
+            self._backlog.returned(position, deliveries)
+
+    def progress(self) -> None:
+        if self.stored and self._backlog is not None:
+            self._backlog.progress()
+
+    def recover(self) -> None:
+        if not self._room.exists(self._level):
+            return
+        backlog = self._room.backlog(self._level, self)
+        self._backlog = backlog
+        self.stored = True
+        count, octets, position = backlog.recover()
+        self._paged = count
+        self._paged_octets = octets
+        self._next_paged = position
+        self._front_position = position
+        self.count = count
+        self.octets = octets
+
+    def close(self) -> None:
+        if self._backlog is not None:
+            self._backlog.close()
+
+    def _open(self, position: i64) -> Backlog:
+        """The first message that has to be on the disk has come."""
+        backlog = self._room.backlog(self._level, self)
+        backlog.start(position)
+        self._backlog = backlog
+        self.stored = self._keeps != NOTHING
+        return backlog
 
     def _note(self, deadline: i64) -> None:
         """Keep the deadline of the message that was just appended."""
@@ -96,11 +217,56 @@ class Lane(Ready):
             del self._deadlines[:size]
         self._front = 0
 
-    def _take_returned(self) -> Message:
-        position, deliveries, deadline, message = heapq.heappop(self._returned)
-        self.position = position
-        self.deliveries = deliveries
-        self.deadline = deadline
+    def _returned_first(self) -> bool:
+        """Of what stands before the fresh ones, the next is a returned one."""
+        if not self._returned:
+            return False
+        return not self._page or self._returned[0][0] < self._page[-1].position
+
+    def _take_ahead(self) -> Message:
+        if self._returned_first():
+            position, deliveries, deadline, message = heapq.heappop(self._returned)
+            self.position = position
+            self.deliveries = deliveries
+            self.deadline = deadline
+        else:
+            stored = self._page.pop()
+            self.position = stored.position
+            self.deliveries = stored.deliveries
+            self.deadline = stored.deadline
+            message = stored.message
+        if not self._page and not self._returned:
+            self._ahead = False
         self.count -= 1
         self.octets -= message.body_size
         return message
+
+    def _take_paged(self) -> Message | None:
+        self._load()
+        return self._take_ahead() if self._ahead else None
+
+    def _load(self) -> None:
+        """Read the next page. What cannot be read any more is lost, and does not count."""
+        backlog = self._backlog
+        assert backlog is not None  # something is paged
+        page = backlog.page()
+        if not page:
+            self._lose_paged()
+        for stored in page:
+            self._paged -= 1
+            self._paged_octets -= stored.message.body_size
+        page.reverse()
+        self._page = page
+        self._ahead = len(page) > 0
+        if self._paged <= 0:
+            self._lose_paged()
+            self._fresh.clear()  # new messages join the fresh ones again
+            self._deadlines = None
+            self._front = 0
+            self._front_position = self._next_paged
+
+    def _lose_paged(self) -> None:
+        self.count -= self._paged
+        self.octets -= self._paged_octets
+        self._paged = 0
+        self._paged_octets = 0

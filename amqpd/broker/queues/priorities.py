@@ -6,14 +6,19 @@ head of all expires: a message behind one of higher priority waits, expired or n
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.ready import Ready
+from amqpd.broker.queues.room import Room
 from amqpd.wire.properties import PRIORITY
+
+
+LEVEL_BITS: Final = 8  # of a position tell the lane
+LEVEL_MASK: Final = (1 << LEVEL_BITS) - 1
 
 
 @final
@@ -22,27 +27,31 @@ class PriorityLanes(Ready):
 
     Args:
         highest: levels are 0 to this; messages above count as this, messages without a priority as 0.
+        room: shared by all lanes.
     """
 
-    def __init__(self, highest: int) -> None:
+    def __init__(self, highest: int, room: Room) -> None:
         super().__init__()
         self._highest: i64 = highest
-        self._lanes: list[Lane] = [Lane() for _ in range(highest + 1)]
+        self._lanes: list[Lane] = [Lane(room, level) for level in range(highest + 1)]
         self._top: i64 = 0  # no lane above this one holds a message
 
-    def append(self, message: Message, deadline: i64) -> None:
-        self._lane_of(message).append(message, deadline)
+    def append(self, message: Message, deadline: i64) -> i64:
+        lane = self._lane_of(message)
+        ticket = lane.append(message, deadline)
+        self.stored = self.stored or lane.stored
         self._gained(message)
+        return ticket
 
     def put_back(self, message: Message, position: i64, deliveries: i64, deadline: i64) -> None:
-        self._lane_of(message).put_back(message, position, deliveries, deadline)
+        self._lane_of(message).put_back(message, position >> LEVEL_BITS, deliveries, deadline)
         self._gained(message)
 
     def take(self) -> Message | None:
         lane = self._head_lane()
         message = lane.take()
         if message is not None:
-            self.position = lane.position
+            self.position = lane.position << LEVEL_BITS | self._top
             self.deliveries = lane.deliveries
             self.deadline = lane.deadline
             self.count -= 1
@@ -60,6 +69,28 @@ class PriorityLanes(Ready):
         self.octets = 0
         self._top = 0
         return dropped
+
+    def settle(self, position: i64) -> None:
+        self._lanes[position & LEVEL_MASK].settle(position >> LEVEL_BITS)
+
+    def progress(self) -> None:
+        for lane in self._lanes:
+            lane.progress()
+
+    def recover(self) -> None:
+        level: i64 = 0
+        for lane in self._lanes:
+            lane.recover()
+            self.count += lane.count
+            self.octets += lane.octets
+            self.stored = self.stored or lane.stored
+            if lane.count:
+                self._top = level
+            level += 1
+
+    def close(self) -> None:
+        for lane in self._lanes:
+            lane.close()
 
     def _lane_of(self, message: Message) -> Lane:
         """The lane of a message; it is the top one from now on, if it was not below it."""

@@ -16,6 +16,7 @@ from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
 from amqpd.broker.queues.shelf import Shelf
+from amqpd.broker.queues.sink import REFUSED
 from amqpd.broker.queues.work import WorkQueue
 from amqpd.broker.settings import AT_LEAST_ONCE, QueueSettings
 from amqpd.errors import ResourceLocked
@@ -37,26 +38,26 @@ class QuorumQueue(WorkQueue):
     honours_exclusive_consumers: ClassVar[bool] = False
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
-        super().__init__(name, host, spec, settings, QuorumLanes())
+        super().__init__(name, host, spec, settings, QuorumLanes(host.room(spec, ALL)))
         self._shelf = Shelf(self)
         self._refusing = False  # the limit was passed, and there is not room enough again yet
         self.apply(settings)
 
-    def publish(self, message: Message) -> bool:
+    def publish(self, message: Message) -> i64:
         if self._refusing and self._refuses():
-            return False
+            return REFUSED
         careful = self._limit.any or self.settings.message_ttl is not None or message.properties.flags & EXPIRATION != 0
         if careful:  # what consumers can take at once neither counts nor expires
             self.drop_expired()
             self.deliver_ready()
-        self.add(message)
+        ticket = self.add(message)
         if careful:
             self.deliver_ready()
         if self._limit.any:
             self.drop_excess()
             self._refusing = self._limit.rejects and self._limit.exceeded(*self._load())
         self.defer_pump()
-        return True
+        return ticket
 
     def get(self) -> Delivery | None:
         if self.settings.single_active_consumer:
@@ -72,7 +73,7 @@ class QuorumQueue(WorkQueue):
         deliveries = delivery.deliveries + 1
         limit = self.settings.delivery_limit
         if limit is not None and 0 <= limit < deliveries:
-            self.die(delivery.message, DELIVERY_LIMIT)
+            self.die(delivery.message, DELIVERY_LIMIT, delivery.position)
         else:
             self._ready.put_back(delivery.message, delivery.position, deliveries, delivery.deadline)
             if delivery.deadline:
@@ -84,11 +85,16 @@ class QuorumQueue(WorkQueue):
             self._shelf.clear()
         return super().purge()
 
-    def die(self, message: Message, reason: str) -> None:
+    def die(self, message: Message, reason: str, position: i64) -> None:
         if self.settings.dead_letter_strategy == AT_LEAST_ONCE:
-            self._shelf.put(message, reason)
+            self._shelf.put(message, reason, position)
         else:
-            super().die(message, reason)
+            super().die(message, reason, position)
+
+    def arrived(self, position: i64) -> None:
+        """A message on the shelf has got where it was to go."""
+        if self._ready.stored:
+            self._ready.settle(position)
 
     def presented(self, message: Message, deliveries: int) -> Message:
         headers = message.properties.headers or EMPTY_TABLE

@@ -9,33 +9,45 @@ from mypy_extensions import i64
 
 from amqpd.broker.message import Message
 from amqpd.broker.queues.lane import Lane
+from amqpd.broker.queues.priorities import LEVEL_BITS, LEVEL_MASK
 from amqpd.broker.queues.ready import Ready
+from amqpd.broker.queues.room import Room
 from amqpd.wire.properties import PRIORITY
 
 HIGHEST_NORMAL_PRIORITY: Final = 4
 HIGH_IN_A_ROW: Final = 2
+NORMAL: Final = 0
+HIGH: Final = 1
 
 
 @final
 class QuorumLanes(Ready):
-    """Ready messages: the returned ones in the order of their return, then high and normal priority, each FIFO."""
+    """Ready messages: the returned ones in the order of their return, then high and normal priority, each FIFO.
 
-    def __init__(self) -> None:
+    Args:
+        room: shared by both lanes.
+    """
+
+    def __init__(self, room: Room) -> None:
         super().__init__()
         self._returned: deque[tuple[i64, i64, i64, Message]] = deque()  # (position, deliveries, deadline, message)
-        self._high = Lane()
-        self._normal = Lane()
+        self._normal = Lane(room, NORMAL)
+        self._high = Lane(room, HIGH)
         self._in_a_row: i64 = 0  # messages of high priority taken since the last normal one
 
-    def append(self, message: Message, deadline: i64) -> None:
-        self._lane_of(message).append(message, deadline)
+    def append(self, message: Message, deadline: i64) -> i64:
+        lane = self._lane_of(message)
+        ticket = lane.append(message, deadline)
+        self.stored = self.stored or lane.stored
         self.count += 1
         self.octets += message.body_size
+        return ticket
 
     def put_back(self, message: Message, position: i64, deliveries: i64, deadline: i64) -> None:
         self._returned.append((position, deliveries, deadline, message))
         self.count += 1
         self.octets += message.body_size
+        self._lane_at(position).came_back(position >> LEVEL_BITS, deliveries)
 
     def take(self) -> Message | None:
         if self._returned:
@@ -47,8 +59,10 @@ class QuorumLanes(Ready):
             if taken is None:
                 return None
             message = taken
-            self._in_a_row = self._in_a_row + 1 if lane is self._high else 0
-            self.position, self.deliveries, self.deadline = lane.position, 0, lane.deadline
+            high = lane is self._high
+            self._in_a_row = self._in_a_row + 1 if high else 0
+            self.position = lane.position << LEVEL_BITS | (HIGH if high else NORMAL)
+            self.deliveries, self.deadline = lane.deliveries, lane.deadline
         self.count -= 1
         self.octets -= message.body_size
         return message
@@ -60,12 +74,35 @@ class QuorumLanes(Ready):
 
     def clear(self) -> int:
         dropped = int(self.count)
+        for returned in self._returned:
+            self.settle(returned[0])
         self._returned.clear()
         self._high.clear()
         self._normal.clear()
         self.count = 0
         self.octets = 0
         return dropped
+
+    def settle(self, position: i64) -> None:
+        self._lane_at(position).settle(position >> LEVEL_BITS)
+
+    def progress(self) -> None:
+        self._normal.progress()
+        self._high.progress()
+
+    def recover(self) -> None:
+        for lane in (self._normal, self._high):
+            lane.recover()
+            self.count += lane.count
+            self.octets += lane.octets
+            self.stored = self.stored or lane.stored
+
+    def close(self) -> None:
+        self._normal.close()
+        self._high.close()
+
+    def _lane_at(self, position: i64) -> Lane:
+        return self._high if position & LEVEL_MASK == HIGH else self._normal
 
     def _next_lane(self) -> Lane:
         if self._high.count and (self._in_a_row < HIGH_IN_A_ROW or not self._normal.count):

@@ -13,21 +13,26 @@ class Ready:
     take() leaves what is known of the message that it returned in ``position``, ``deliveries`` and ``deadline``: a
     tuple per message would cost more than the rest of the call.
 
-    ``count`` is the number of messages, ``octets`` the sum of their bodies.
+    ``count`` is the number of messages, ``octets`` the sum of their bodies. While ``stored`` is True, messages may be on
+    the disk, so settle() has to be called for each one that is gone for good.
     """
 
     def __init__(self) -> None:
         self.count: i64 = 0
         self.octets: i64 = 0
+        self.stored = False
         self.position: i64 = 0
         self.deliveries: i64 = 0
         self.deadline: i64 = 0
 
-    def append(self, message: Message, deadline: i64) -> None:
+    def append(self, message: Message, deadline: i64) -> i64:
         """Take a new message in, behind all others of its kind.
 
         Args:
             deadline: milliseconds since the epoch at which it expires; 0 is never.
+
+        Returns:
+            The number of the commit with which the message is safe, or SAFE.
         """
         raise NotImplementedError
 
@@ -52,3 +57,20 @@ class Ready:
     def clear(self) -> int:
         """Remove everything; returns how many messages there were."""
         raise NotImplementedError
+
+    def settle(self, position: i64) -> None:
+        """A message that take() returned is gone for good."""
+        raise NotImplementedError
+
+    def handed_out(self) -> i64:
+        """Every position below this one was taken at least once, of a lane of its own."""
+        return 0
+
+    def progress(self) -> None:
+        """Messages may have been taken since the last call: tell the disk, if there is one to tell."""
+
+    def recover(self) -> None:
+        """Take in what the disk has; called once, before everything else."""
+
+    def close(self) -> None:
+        """The queue is gone, or the broker ends: let go of the disk."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from amqpd.broker.message import Message
 from amqpd.broker.queues.sink import MessageSink
+from amqpd.log.commit import SAFE
 
 REPLY_TO: Final = "amq.rabbitmq.reply-to"
 
@@ -44,7 +45,7 @@ class ReplyQueue(MessageSink):
         self.tag = tag
         self._taker = taker
 
-    def publish(self, message: Message) -> bool:
+    def publish(self, message: Message) -> i64:
         if not self.deleted:
             self._taker.take(message)
-        return True
+        return SAFE

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+from mypy_extensions import i64
 
 from amqpd.broker.binding import Destination
 from amqpd.broker.flow import Publisher
 from amqpd.broker.message import Message
+
+# What publish() answers beside the number of the commit that makes the message safe.
+REFUSED: Final = -1
 
 
 class MessageSink(Destination):
@@ -17,10 +22,16 @@ class MessageSink(Destination):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.deleted = False
+        self.broken = False  # the disk failed: what was published to it last may be lost
         self.crowded = False  # it grows faster than it drains: publishers ought to be held
 
-    def publish(self, message: Message) -> bool:
-        """Take a message in. False when it is refused (then a confirming publisher gets a basic.nack)."""
+    def publish(self, message: Message) -> i64:
+        """Take a message in.
+
+        Returns:
+            The number of the commit with which the message is safe (the publisher's confirm waits for it), SAFE if it
+            is already, REFUSED if it was not taken (then a confirming publisher gets a basic.nack).
+        """
         raise NotImplementedError
 
     def hold(self, publisher: Publisher) -> None:

@@ -49,14 +49,19 @@ class WorkQueue(Queue):
             return None
         if self._timed:
             self.defer_pump()  # another head, another deadline
+        if ready.stored:
+            self.defer_pump()  # for the disk to know
         return Delivery(self, message, ready.position, ready.deliveries, ready.deadline, None)
 
     def acknowledge(self, delivery: Delivery) -> None:
-        pass  # it left the queue when it was delivered
+        # HOT: once per acknowledged message
+        ready = self._ready
+        if ready.stored:  # else it was gone when it was delivered
+            ready.settle(delivery.position)
 
     def reject(self, delivery: Delivery) -> None:
         if not self.deleted:
-            self.die(delivery.message, REJECTED)
+            self.die(delivery.message, REJECTED, delivery.position)
 
     def purge(self) -> int:
         self.defer_pump()  # for the publishers that were held
@@ -69,16 +74,18 @@ class WorkQueue(Queue):
         if self._limit.any:
             self.drop_excess()
         self.check_congestion()
+        if self._ready.stored:
+            self._ready.progress()
         if self._timed:
             self._timed = self._ready.count > 0
             self.wait_for_head(int(self._ready.head_deadline()))
 
-    def add(self, message: Message) -> None:
-        """Append a message with the deadline that it has from now on."""
+    def add(self, message: Message) -> i64:
+        """Append a message with the deadline that it has from now on; returns what publish() does."""
         deadline = deadline_of(message.properties, self.settings.message_ttl, self.context.now())
         if deadline:
             self._timed = True
-        self._ready.append(message, deadline)
+        return self._ready.append(message, deadline)
 
     def deliver_ready(self) -> None:
         """Hand messages to consumers while they can take some."""
@@ -92,8 +99,16 @@ class WorkQueue(Queue):
             message = ready.take()
             assert message is not None  # count said so
             consumer.deliver(message, ready.position, ready.deliveries, ready.deadline)
+            if ready.stored and consumer.no_ack:
+                ready.settle(ready.position)
             if self._timed:
                 self.drop_expired()  # what stood behind it must not go out either
+
+    def die(self, message: Message, reason: str, position: i64) -> None:
+        """A message that was taken leaves the queue for good without having been taken care of."""
+        self.bury(message, reason)
+        if self._ready.stored:
+            self._ready.settle(position)
 
     def drop_expired(self) -> None:
         """Let expired messages die, as far as they stand at the head."""
@@ -103,7 +118,7 @@ class WorkQueue(Queue):
         while 0 < deadline <= now:
             message = ready.take()
             assert message is not None  # it had a deadline
-            self.die(message, EXPIRED)
+            self.die(message, EXPIRED, ready.position)
             deadline = ready.head_deadline()
 
     def drop_excess(self) -> None:
@@ -111,4 +126,4 @@ class WorkQueue(Queue):
         while self._limit.drops and self._limit.exceeded(self._ready.count, self._ready.octets):
             message = self._ready.take()
             assert message is not None  # there were too many
-            self.die(message, MAXLEN)
+            self.die(message, MAXLEN, self._ready.position)

@@ -1,0 +1,288 @@
+"""A lane's backlog: its messages on the disk, in one folder.
+
+Two kinds of messages get here. Those that must survive a restart are kept: they are written, and stay in memory as
+well while they stand near the head. Those for which there is no room in memory are spilled: they are written and read
+back when their turn comes. A message that is gone before its commit begins is never written.
+
+Rule: what may live here knows positions and messages, not the order in which they are delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, final
+
+from mypy_extensions import i64
+
+from amqpd.broker.message import Message
+from amqpd.broker.queues.ready import Ready
+from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
+from amqpd.clock import Clock
+from amqpd.log.acks import Acks, AcksWrite
+from amqpd.log.commit import SAFE, Commits, Job, Member
+from amqpd.log.damage import Damage
+from amqpd.log.files import Files
+from amqpd.log.log import Log, LogWrite, Rewrite
+from amqpd.log.ranges import Ranges
+
+PAGE_OCTETS: Final = 1024 * 1024  # read back at a time
+
+
+class StoreHost:
+    """What a backlog needs from the storage that it is a part of.
+
+    Args:
+        commits: bring it to the disk.
+        clock: for the times of records.
+        waits: a commit is waited for; False makes everything safe at once.
+    """
+
+    def __init__(self, commits: Commits, clock: Clock, waits: bool) -> None:
+        self.commits = commits
+        self.clock = clock
+        self.waits = waits
+        self.on_damage: Callable[[Damage], None] | None = None
+
+    def damaged(self, damage: Damage) -> None:
+        """Something on the disk could not be read, and is left out."""
+        if self.on_damage is not None:
+            self.on_damage(damage)
+
+
+@final
+class Unwritten:
+    """A message that is to be written."""
+
+    def __init__(self, position: i64, deadline: i64, message: Message, lasting: bool) -> None:
+        self.position: i64 = position
+        self.deadline: i64 = deadline
+        self.message = message
+        self.lasting = lasting
+
+
+@final
+class Backlog(Member):
+    """The messages of one lane on the disk.
+
+    Args:
+        files: where the folder is.
+        folder: which is made when it is needed.
+        durable: what is in it comes back after a restart.
+        lane: whose messages they are.
+        on_failure: called when the disk fails for good; nothing can be kept from then on.
+    """
+
+    def __init__(
+        self,
+        host: StoreHost,
+        files: Files,
+        folder: str,
+        durable: bool,
+        lane: Ready,
+        on_failure: Callable[[OSError], None],
+    ) -> None:
+        super().__init__()
+        self._host = host
+        self._files = files
+        self._durable = durable
+        self._lane = lane
+        self._on_failure = on_failure
+        self._log = Log(files, folder)
+        self._acks = Acks(files, folder)
+        self._encoder = RecordEncoder()
+        self._decoder = RecordDecoder()
+        self._pending: list[Unwritten] = []  # for the next commit
+        self._writing: list[Unwritten] = []  # in the commit that is under way
+        self._read_through: i64 = -1  # everything up to here was read back
+        self._rewrite: Rewrite | None = None
+        self.broken = False
+
+    def recover(self) -> tuple[int, int, int]:
+        """Find out what is there: messages, octets of their bodies, and the next free position."""
+        for damage in self._acks.open():
+            self._host.damaged(damage)
+        for damage in self._log.open():
+            self._host.damaged(damage)
+        gone = self._acks.gone
+        next_position = max(self._log.next_offset, gone.last() + 1, self._acks.delivered)
+        present = self._log.present()
+        below: i64 = 0
+        for first, last in present.intervals():  # what is not there any more, or need not be, is gone
+            if first > below:
+                gone.add(below, first - 1)
+            below = i64(last) + 1
+        if next_position > below:
+            gone.add(below, next_position - 1)
+        count, octets = self._log.live(gone)
+        self._log.forget(gone)
+        return int(count), int(octets), int(next_position)
+
+    def start(self, position: i64) -> None:
+        """Begin with this position: whatever has a lower one will never be written."""
+        if position > 0:
+            self._acks.gone.add(0, position - 1)
+            self._read_through = position - 1
+
+    @property
+    def ticket(self) -> i64:
+        """The commit after which everything that was kept so far is safe."""
+        return self._host.commits.number if self._host.waits else SAFE
+
+    def keep(self, position: i64, deadline: i64, message: Message, lasting: bool) -> None:
+        """Write a message with the next commit.
+
+        Args:
+            position: above all before.
+            lasting: it survives a restart.
+        """
+        # HOT: once per stored message
+        self._pending.append(Unwritten(position, deadline, message, lasting))
+        self._host.commits.join(self, message.body_size)
+
+    def settle(self, position: i64) -> None:
+        """A message is gone for good."""
+        # HOT: once per settled message of a durable queue
+        self._acks.settle(position)
+        if not self.joined:
+            self._host.commits.join(self, 0)
+
+    def returned(self, position: i64, deliveries: i64) -> None:
+        """A message came back that was delivered so often."""
+        self._acks.returned(position, deliveries)
+        self._host.commits.join(self, 0)
+
+    def progress(self) -> None:
+        """Messages were delivered; after a restart they are flagged as redelivered, should they still be there."""
+        if not self.joined and self._lane.handed_out() > self._acks.delivered:
+            self._host.commits.join(self, 0)
+
+    def settle_range(self, first: i64, last: i64) -> None:
+        """All messages of these positions are gone, of which none had been delivered."""
+        if last >= first:
+            self._acks.settle_range(first, last)
+            self._host.commits.join(self, 0)
+
+    @property
+    def next_to_read(self) -> i64:
+        """No position below this one will be read back."""
+        return self._read_through + 1
+
+    def read_from(self, position: i64) -> None:
+        """What is to be read back begins here: everything before it is in memory."""
+        self._read_through = position - 1
+
+    def skip_to(self, position: i64) -> None:
+        """What is to be read back begins here: everything not read before it is gone."""
+        if self._durable:
+            self.settle_range(self._read_through + 1, position - 1)
+        self._read_through = position - 1
+        self._pending = [item for item in self._pending if item.position >= position]
+        if not self._durable:
+            self._drop_read()
+
+    def returned(self, position: i64, deliveries: i64) -> None:
+        """A message came back that was delivered so often."""
+        self._acks.returned(position, deliveries)
+        self._host.commits.join(self, 0)
+
+    def progress(self) -> None:
+        """Messages were delivered; after a restart they are flagged as redelivered, should they still be there."""
+        if not self.joined and self._lane.handed_out() > self._acks.delivered:
+            self._host.commits.join(self, 0)
+
+    def skip_through(self, position: i64) -> None:
+        """All messages up to this position are gone, whether they were read back or not."""
+        self._read_through = position
+        self._pending = [item for item in self._pending if item.position > position]
+        self._acks.settle_through(position)
+        self._host.commits.join(self, 0)
+
+    def page(self) -> list[Stored]:
+        """The next messages that were not read back yet, in the order of their positions; none when there are none."""
+        while True:
+            records = self._log.read(self._read_through + 1, PAGE_OCTETS)
+            if not records:
+                return self._unwritten_page()
+            page: list[Stored] = []
+            gone = self._acks.gone
+            for record in records:
+                self._read_through = record.offset
+                if not gone.covers(record.offset):
+                    page.append(self._stored(record.offset, record.payload))
+            self._report_damage()
+            if not self._durable:
+                self._drop_read()
+            if page:
+                return page
+
+    def _stored(self, position: i64, payload: bytes) -> Stored:
+        stored = self._decoder.stored(position, payload)
+        if position < self._acks.delivered:
+            stored.deliveries = i64(self._acks.counts.get(int(position), 1))
+        return stored
+
+    def _unwritten_page(self) -> list[Stored]:
+        """What has to be read back is not written yet. What need not survive a restart never will be."""
+        page: list[Stored] = []
+        for item in self._writing + self._pending:
+            if item.position > self._read_through:
+                self._read_through = item.position
+                page.append(Stored(item.position, item.deadline, item.message))
+        self._pending = [item for item in self._pending if item.lasting]
+        return page
+
+    def _drop_read(self) -> None:
+        """A message that was read back from a backlog that does not outlive the process is never read again."""
+        self._acks.gone.add(0, self._read_through)
+        self._host.commits.join(self, 0)
+
+    def _report_damage(self) -> None:
+        if self._log.damages:
+            for damage in self._log.damages:
+                self._host.damaged(damage)
+            self._log.damages.clear()
+
+    # What commits call.
+
+    def begin(self) -> Job | None:
+        # HOT: the loop over stored messages
+        acks = self._acks
+        acks.gather()
+        gone = acks.gone
+        log = self._log
+        encoder = self._encoder
+        now: i64 = int(self._host.clock.time() * 1000)
+        pending, self._pending = self._pending, []
+        check = gone.count > 0 and len(pending) > 0 and gone.last() >= pending[0].position
+        for item in pending:
+            if check and gone.covers(item.position):
+                continue
+            message = item.message
+            head = encoder.head(message, item.deadline)
+            log.append(item.position, now, message.body_size, not item.lasting, head, message.content)
+        self._writing = pending
+        log.forget(gone)
+        return log.begin()
+
+    def begin_late(self) -> Job | None:
+        if not self._durable:
+            return None
+        self._acks.handed_out(self._lane.handed_out())
+        return self._acks.begin()
+
+    def finished(self, job: Job) -> None:
+        if isinstance(job, LogWrite):
+            self._log.finished(job)
+            self._writing = []
+        elif isinstance(job, AcksWrite):
+            self._acks.finished(job)
+
+    def failed(self, error: OSError) -> None:
+        self.broken = True
+        self._pending.clear()
+        self._writing.clear()
+        self._on_failure(error)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._log.close()

@@ -1,0 +1,305 @@
+"""Group commit: what was gathered for the disk goes there together, and whoever waits for it is told together.
+
+While one commit is under way the next one gathers; so a slow disk makes commits larger, not more numerous. Records and
+topology are written and synced first, everything that takes something away (acknowledgements, deleted queues) after
+that: what is gone from one place on the disk has always arrived at the other.
+
+Rule: what may live here knows when something goes to the disk, not what. The one thread that owns the broker calls
+everything but Commit.run(), which may run in another one.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Final, final
+
+from mypy_extensions import i64, mypyc_attr
+
+from amqpd.clock import Timers
+from amqpd.turn import Turn, Work
+
+SAFE: Final = 0  # the number of a commit that is done already, or that nobody has to wait for
+RETRY_SECONDS: Final = 1.0
+# Acknowledgements are synced at most so often. Losing some means redelivery, which at-least-once allows.
+SYNC_SECONDS: Final = 1.0
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Job:
+    """Work for the disk. It touches nothing but files and what it holds itself, and may be run again after an error."""
+
+    def run(self) -> None:
+        """Write.
+
+        Raises:
+            OSError: it did not succeed; what was written of it will be overwritten.
+        """
+        raise NotImplementedError
+
+    def sync(self) -> None:
+        """Wait until the disk has what run() wrote.
+
+        Raises:
+            OSError: the disk may not have it.
+        """
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Member:
+    """Something whose changes commits bring to the disk."""
+
+    def __init__(self) -> None:
+        self.joined = False  # owned by Commits
+
+    def begin(self) -> Job | None:
+        """Take what was gathered since the last time and adds something; None if there is nothing."""
+        return None
+
+    def begin_late(self) -> Job | None:
+        """The same for what takes something away. It runs after all that adds something was synced."""
+        return None
+
+    def finished(self, job: Job) -> None:
+        """A job of this member is done."""
+
+    def failed(self, error: OSError) -> None:
+        """A job of this member could not be done, and will not be."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Waiter:
+    """Somebody who wants to know when a commit is done."""
+
+    def committed(self) -> None:
+        """It is."""
+        raise NotImplementedError
+
+
+@final
+class Step:
+    """One job of one member within a commit."""
+
+    def __init__(self, member: Member, job: Job) -> None:
+        self.member = member
+        self.job = job
+        self.written = False
+        self.done = False
+        self.abandoned = False  # it failed, and not because the disk is full
+        self.error: OSError | None = None
+
+    def write(self) -> None:
+        """Run the job, unless it was; an error is kept."""
+        if not self.written:
+            try:
+                self.job.run()
+                self.written = True
+            except OSError as error:
+                self.error = error
+
+    def sync(self) -> None:
+        """Sync it, if it could be written; after an error it must be written again."""
+        if self.error is None and not self.done:
+            try:
+                self.job.sync()
+                self.done = True
+            except OSError as error:
+                self.written = False
+                self.error = error
+
+
+@final
+class Commit:
+    """What goes to the disk together.
+
+    Args:
+        number: commits are numbered from 1.
+        syncs_late: what takes something away is synced too.
+    """
+
+    def __init__(self, number: i64, syncs_late: bool) -> None:
+        self.number: i64 = number
+        self.steps: list[Step] = []
+        self.late: list[Step] = []
+        self.waiters: list[Waiter] = []
+        self.octets: i64 = 0
+        self._syncs_late = syncs_late
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing to run."""
+        return not self.steps and not self.late
+
+    def run(self) -> None:
+        """Do it, in whatever thread. Errors stay with their steps; run again, it does what is not done yet."""
+        steps = self.steps
+        for step in steps:
+            step.write()
+        for step in steps:
+            step.sync()
+        for step in steps:
+            if step.error is not None:
+                return
+        for step in self.late:
+            step.write()
+            if self._syncs_late:
+                step.sync()
+            elif step.error is None:
+                step.done = True
+
+    def failures(self) -> list[Step]:
+        """Steps with an error, which is taken from them."""
+        return [step for step in self.steps + self.late if step.error is not None]
+
+
+@final
+class Commits(Work):
+    """All commits of one broker, one at a time.
+
+    Args:
+        turn: a commit begins at the end of a turn, so that what is settled in the same turn need not be written.
+        timers: for trying again when the disk is full.
+    """
+
+    def __init__(self, turn: Turn, timers: Timers) -> None:
+        self._turn = turn
+        self._timers = timers
+        self.number: i64 = 1  # of the commit that is being gathered
+        self.done: i64 = 0  # the last one that is complete
+        self.octets: i64 = 0  # gathered and under way
+        self.execute: Callable[[Commit], None] | None = None  # runs it, then calls finished() in this thread; None: here
+        self.on_stall: Callable[[OSError | None], None] | None = None  # the disk is full; None: it is not any more
+        self._members: list[Member] = []
+        self._waiters: list[Waiter] = []
+        self._gathered: i64 = 0
+        self._underway: Commit | None = None
+        self._deferred = False
+        self._stalled = False
+        self._closing = False
+        self._synced_late = timers.clock.monotonic()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way or gathered."""
+        return self._underway is None and not self._members and not self._waiters
+
+    def join(self, member: Member, octets: i64) -> None:
+        """A member has something for the commit that is being gathered.
+
+        Args:
+            octets: of memory that it holds until then.
+        """
+        # HOT: once per stored message
+        self._gathered += octets
+        self.octets += octets
+        if not member.joined:
+            member.joined = True
+            self._members.append(member)
+            self._defer()
+
+    def wait(self, waiter: Waiter) -> None:
+        """Tell somebody when the commit that is being gathered is done. Nobody is told twice of one commit."""
+        self._waiters.append(waiter)
+        self._defer()
+
+    def run(self) -> None:
+        """Begin a commit, unless one is under way; the turn calls this."""
+        self._deferred = False
+        while self._underway is None and (self._members or self._waiters):
+            commit = self._begin()
+            self._underway = commit
+            if commit.empty:
+                self._complete(commit)
+            elif self.execute is None:
+                commit.run()
+                self.finished(commit)
+            else:
+                self.execute(commit)
+
+    def finished(self, commit: Commit) -> None:
+        """A commit was run: the executor calls this, in the thread that owns the broker."""
+        full: OSError | None = None
+        for step in commit.failures():
+            error = step.error
+            assert error is not None  # that is what failures() are
+            step.error = None
+            if error.errno in FULL:
+                full = error
+            else:
+                step.abandoned = True
+                step.member.failed(error)
+        commit.steps = self._unfinished(commit.steps)
+        commit.late = self._unfinished(commit.late)
+        if full is not None:
+            self._stall(full)
+        elif commit.empty:
+            self._complete(commit)
+        else:
+            self._execute(commit)  # what takes away was waiting for a step that was given up
+
+    def _unfinished(self, steps: list[Step]) -> list[Step]:
+        for step in steps:
+            if step.done:
+                step.member.finished(step.job)
+        return [step for step in steps if not step.done and not step.abandoned]
+
+    def _begin(self) -> Commit:
+        now = self._timers.clock.monotonic()
+        syncs_late = self._closing or now >= self._synced_late + SYNC_SECONDS
+        if syncs_late:
+            self._synced_late = now
+        commit = Commit(self.number, syncs_late)
+        self.number += 1
+        members, self._members = self._members, []
+        for member in members:
+            member.joined = False
+            job = member.begin()
+            if job is not None:
+                commit.steps.append(Step(member, job))
+            late = member.begin_late()
+            if late is not None:
+                commit.late.append(Step(member, late))
+        commit.waiters, self._waiters = self._waiters, []
+        commit.octets, self._gathered = self._gathered, 0
+        return commit
+
+    def _complete(self, commit: Commit) -> None:
+        self.done = commit.number
+        self.octets -= commit.octets
+        self._underway = None
+        if self._stalled:
+            self._stalled = False
+            if self.on_stall is not None:
+                self.on_stall(None)
+        for waiter in commit.waiters:
+            waiter.committed()
+        if self._members or self._waiters:
+            self._defer()
+
+    def _execute(self, commit: Commit) -> None:
+        if self.execute is None:
+            commit.run()
+            self.finished(commit)
+        else:
+            self.execute(commit)
+
+    def _stall(self, error: OSError) -> None:
+        if not self._stalled:
+            self._stalled = True
+            if self.on_stall is not None:
+                self.on_stall(error)
+        self._timers.call_later(RETRY_SECONDS, self._retry)
+
+    def _retry(self) -> None:
+        if self._underway is not None:
+            self._execute(self._underway)
+
+    def close(self) -> None:
+        """From now on everything is synced: the end is near."""
+        self._closing = True
+
+    def _defer(self) -> None:
+        if not self._deferred and self._underway is None:
+            self._deferred = True
+            self._turn.defer_write(self)
