@@ -317,8 +317,8 @@ class VHost(QueueHost, ExchangeHost):
     def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
         self._dead_letters.add(DeadLetter(queue, message, reason))
 
-    def dead_letter_safely(self, queue: Queue, message: Message, reason: str) -> bool:
-        return self._dead_letters.send(DeadLetter(queue, message, reason))
+    def dead_letter_safely(self, letter: DeadLetter) -> bool:
+        return self._dead_letters.send(letter)
 
     def set_policy(self, policy: Policy, actor: str = INTERNAL_USER) -> None:
         """Set a user or operator policy, and let every queue and exchange that it concerns work with it."""
