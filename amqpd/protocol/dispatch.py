@@ -1,7 +1,8 @@
 """Which function handles which method on an open channel.
 
 Rule: a method that is not in this table is one that clients may not send (503). The methods that make, close and fill
-a channel (channel.open, channel.close, basic.publish) are the connection's.
+a channel (channel.open, channel.close, basic.publish) are the connection's; basic.ack the frame reader takes apart
+itself, and it comes as Connection.on_ack.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ HANDLERS: Final[Mapping[type[Method], Handler]] = {
     commands.Basic.Cancel: basic.cancel,
     commands.Basic.CancelOk: basic.cancel_ok,
     commands.Basic.Get: basic.get,
-    commands.Basic.Ack: basic.ack,
     commands.Basic.Nack: basic.nack,
     commands.Basic.Reject: basic.reject,
     commands.Basic.Recover: basic.recover,
