@@ -16,7 +16,8 @@ from amqpd.auth.permissions import Access
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import Message
-from amqpd.broker.queues.reply import REPLY_TO, is_reply_name
+from amqpd.broker.queues.base import Queue
+from amqpd.broker.queues.reply import REPLY_TO
 from amqpd.broker.queues.sink import MessageSink
 from amqpd.broker.routing import keys_of, without_blind_copies
 from amqpd.broker.vhost import as_sinks
@@ -164,7 +165,7 @@ class Publishing:
     def _trace(self, message: Message, keys: list[str], sinks: list[MessageSink]) -> None:
         """Copy a message to the firehose, whatever becomes of it in a transaction (RabbitMQ)."""
         channel = self._channel
-        queues = [sink.name for sink in sinks if not is_reply_name(sink.name)]
+        queues = [sink.name for sink in sinks if isinstance(sink, Queue)]  # neither replies nor what has to wait
         channel.vhost.firehose.published(channel.origin(), without_blind_copies(message), keys, queues)
 
 
