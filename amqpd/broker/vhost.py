@@ -357,6 +357,8 @@ class VHost(QueueHost, ExchangeHost):
         )
 
     def _set_alternate(self, exchange: Exchange) -> None:
+        if not exchange.name:
+            return  # policies do not concern the default exchange, whatever their pattern (RabbitMQ)
         argument = exchange.arguments.text("alternate-exchange")
         exchange.alternate = effective_alternate(argument, self.policies.policy_for_exchange(exchange.name))
 

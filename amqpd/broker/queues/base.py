@@ -148,14 +148,16 @@ class Queue(MessageSink):
 
     def apply(self, settings: QueueSettings) -> None:
         """Work with other settings from now on: a policy has come, changed or gone."""
+        expires = self.settings.expires
         self.settings = settings
         if settings.expires is None:
             if self._idle_timer is not None:
                 self._idle_timer.stop()
                 self._idle_timer = None
-        else:
-            if self._idle_timer is None:
-                self._idle_timer = IdleTimer(self.context, self._has_consumers, self._expired)
+        elif self._idle_timer is None:
+            self._idle_timer = IdleTimer(self.context, self._has_consumers, self._expired)
+            self._idle_timer.set(settings.expires)
+        elif settings.expires != expires:  # a policy for others must not start the time anew
             self._idle_timer.set(settings.expires)
         self.defer_pump()
 
