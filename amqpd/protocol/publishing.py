@@ -29,6 +29,7 @@ from amqpd.wire.properties import REPLY_TO as REPLY_TO_FLAG
 
 if TYPE_CHECKING:
     from amqpd.protocol.channel import Channel
+    from amqpd.protocol.content import Content
 
 MANDATORY: Final = 1
 IMMEDIATE: Final = 2
@@ -96,6 +97,15 @@ class Publishing:
             channel.transaction.publishes.append(held)
         else:
             self.deliver(message, sinks, bits & MANDATORY != 0)
+
+    def publish_assembled(self, content: Content) -> None:
+        """Take a message that came frame by frame and is complete.
+
+        Raises:
+            AMQPError: as publish().
+        """
+        frames = content.content()
+        self.publish(content.route, content.bits, frames, content.header_end, content.body_size, content.largest_body)
 
     def deliver(self, message: Message, sinks: list[MessageSink], mandatory: bool) -> bool:
         """Hand a message to the queues it was routed to; return it if there are none. False when one refused it."""
