@@ -18,9 +18,8 @@ from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.reply import REPLY_TO
-from amqpd.broker.queues.sink import MessageSink
+from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.routing import keys_of, without_blind_copies
-from amqpd.broker.vhost import as_sinks
 from amqpd.errors import AccessRefused, NotImplementedByServer, PreconditionFailed
 from amqpd.protocol.session import IMPERSONATOR
 from amqpd.protocol.transaction import HeldPublish

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
-from amqpd.broker.vhost import ExchangeSpec
 from amqpd.wire.table import EMPTY_TABLE, Table
 from tests.broker.queues.takers import drained, drained_deliveries, make_queue, message
 from tests.builders import World
