@@ -42,6 +42,11 @@ class QuorumQueue(WorkQueue):
         self._refusing = False  # the limit was passed, and there is not room enough again yet
         self.apply(settings)
 
+    def apply(self, settings: QueueSettings) -> None:
+        super().apply(settings)
+        if settings.dead_letter_strategy != AT_LEAST_ONCE:
+            self._shelf.clear()  # RabbitMQ deletes them too: whoever changes the strategy says that they may get lost
+
     def publish(self, message: Message) -> bool:
         careful = self._limit.any or self.settings.message_ttl is not None or message.properties.flags & EXPIRATION != 0
         if careful:  # what consumers can take at once neither counts nor expires

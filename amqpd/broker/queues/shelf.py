@@ -59,7 +59,7 @@ class Shelf(Work):
             self._timer = queue.context.timers.call_later(RETRY_SECONDS, self._retry)
 
     def clear(self) -> None:
-        """The queue is gone, and with it its dead letters."""
+        """The queue is gone, or no longer has to keep its dead letters."""
         self._letters = []
         self.count = 0
         self.octets = 0

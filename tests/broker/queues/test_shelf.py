@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.shelf import RETRY_SECONDS
 from amqpd.wire.table import EMPTY_TABLE
@@ -184,6 +185,23 @@ def test_they_go_with_their_queue() -> None:
     world.advance(10 * RETRY_SECONDS)
     assert dead.message_count == 0
     assert world.timers.next_deadline() is None
+
+
+def test_a_policy_that_ends_at_least_once_ends_the_keeping() -> None:
+    """As in RabbitMQ: the letters that have not arrived are lost, and take no room any more."""
+    world = World()
+    queue = keeping(world, max_length=1)
+    reject(queue, b"0", b"1")
+    world.finish()
+    assert not queue.publish(message(b"2"))
+    world.vhost.set_policy(Policy("p", "^q$", {"overflow": "drop-head"}))
+    world.finish()
+    assert world.timers.next_deadline() is None
+    world.vhost.delete_policy("p")
+    dead = make_queue(world, "dead")
+    world.advance(10 * RETRY_SECONDS)
+    assert dead.message_count == 0
+    assert queue.publish(message(b"2"))
 
 
 def test_a_drop_head_queue_falls_back_to_losing_them() -> None:
