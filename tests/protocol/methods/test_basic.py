@@ -114,7 +114,7 @@ def test_cancelling_what_is_not_there_is_answered_too(client: Client) -> None:
     client.call(1, commands.Basic.Cancel, commands.Basic.CancelOk, consumer_tag="unknown")
     consume_ok(client, queue="amq.rabbitmq.reply-to", no_ack=True, consumer_tag="t")
     client.call(1, commands.Basic.Cancel, commands.Basic.CancelOk, consumer_tag="unknown")
-    assert client.connection._channels[1].reply_queue is not None
+    assert client.connection.channels._by_number[1].reply_queue is not None
 
 
 def test_after_cancel_ok_nothing_is_delivered_and_what_was_can_be_settled(client: Client) -> None:

@@ -426,7 +426,7 @@ def test_the_pseudo_queue_can_be_asked_for_and_deleted_without_effect(client: Cl
 def test_an_address_is_there_while_its_requester_is(world: World, client: Client) -> None:
     call = (1, commands.Basic.Consume, commands.Basic.ConsumeOk)
     client.call(*call, queue="amq.rabbitmq.reply-to", no_ack=True, consumer_tag="t")
-    channels = client.connection._channels
+    channels = client.connection.channels._by_number
     address = channels[1].reply_address()
     other = world.client()
     other.open(1)
