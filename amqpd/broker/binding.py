@@ -36,6 +36,11 @@ class Destination:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    @property
+    def survives(self) -> bool:
+        """It is there again after a restart, and so are bindings to it, if their source is."""
+        return False
+
 
 @final
 class Binding:

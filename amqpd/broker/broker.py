@@ -40,5 +40,7 @@ class Broker:
         """
         created = VHost(name, self.context, self.events)
         self.vhosts[name] = created
+        if name != DEFAULT_VHOST:
+            self.context.storage.vhost_created(name)
         self.events.vhost_created(name, actor)
         return created

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from mypy_extensions import i64
 
+from amqpd.broker.storage import Storage
 from amqpd.clock import Clock, Timers
+from amqpd.log.commit import Commits
 from amqpd.turn import Turn
 
 
@@ -19,13 +21,22 @@ class Context:
         timers: the one heap of timers, on that clock.
         turn: where work for the end of the turn goes.
         random_bytes: n random octets; os.urandom, or something repeatable in tests.
+        storage: what is kept when the broker ends; None keeps nothing.
     """
 
-    def __init__(self, clock: Clock, timers: Timers, turn: Turn, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        timers: Timers,
+        turn: Turn,
+        random_bytes: Callable[[int], bytes],
+        storage: Storage | None = None,
+    ) -> None:
         self.clock = clock
         self.timers = timers
         self.turn = turn
         self.random_bytes = random_bytes
+        self.storage = storage or Storage(Commits(turn, timers))
 
     def now(self) -> i64:
         """Milliseconds since the epoch: what deadlines of messages are measured in, for they outlive the process."""

@@ -1,16 +1,293 @@
-"""Storage: what the broker keeps on the disk, and where.
+"""Storage: what the broker keeps when it ends, messages in the backlogs of queues and topology in the catalog.
 
-Rule: what may live here decides what is durable and hands it on: messages to the backlogs of the queues, topology to
-the catalog. Without a data directory nothing is kept, and the same calls do nothing.
+Rule: what may live here knows what is durable and hands it on. Without a disk nothing is kept, and the same calls do
+nothing.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 from collections.abc import Callable
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.queues.backlog import Backlog, StoreHost
-from amqpd.log.commit import SAFE, Commits
+from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.room import NOTHING, Room
+from amqpd.catalog.catalog import Catalog, CatalogWrite
+from amqpd.catalog.faults import CatalogError
+from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, VHostRow
+from amqpd.log.commit import SAFE, Commits, Job, Member
 from amqpd.log.files import Files
+
+if TYPE_CHECKING:
+    from amqpd.broker.binding import Binding, Destination
+    from amqpd.broker.exchanges.base import Exchange
+    from amqpd.broker.policy import Policy
+    from amqpd.broker.queues.base import Queue
+
+QUEUES: Final = "queues"  # the folder of all durable queues' folders
+
+
+@final
+class Storage:
+    """All that is kept.
+
+    Args:
+        commits: bring it to the disk.
+        disk: for messages; None keeps nothing.
+        catalog: for topology; None keeps nothing.
+    """
+
+    def __init__(self, commits: Commits, disk: Disk | None = None, catalog: Catalog | None = None) -> None:
+        self.commits = commits
+        self.disk = disk
+        self.catalog = catalog
+        self.restoring = False  # what is created now comes from the catalog
+        self.on_failure: Callable[[OSError], None] | None = None  # the catalog cannot be written any more
+        self.on_queue_failure: Callable[[str, OSError], None] | None = None
+        self._topology = CatalogMember(self)
+        self._discards = Discards(disk.files) if disk is not None else None
+        self._changed: i64 = SAFE  # the commit with the last change of the topology
+
+    @property
+    def topology_ticket(self) -> i64:
+        """The commit after which all topology is safe."""
+        return self._changed if self._changed > self.commits.done else SAFE
+
+    # Messages.
+
+    def room(self, folder: str, keeps: i64, on_failure: Callable[[OSError], None]) -> Room:
+        """The room of a queue; folder is empty for one that does not outlive the process."""
+        return Room(self.disk, folder, keeps if folder else NOTHING, on_failure)
+
+    def new_folder(self) -> str:
+        """The folder of a durable queue, which no queue had before; empty without a disk."""
+        return "" if self.catalog is None else folder_of(self.catalog.next_queue_id())
+
+    def queue_failed(self, queue: str, error: OSError) -> None:
+        """The disk failed for a queue; ``queue`` is how reply texts call it."""
+        if self.on_queue_failure is not None:
+            self.on_queue_failure(queue, error)
+
+    def discard_orphans(self, known: set[str]) -> int:
+        """Remove the folders of queues that are not in the catalog: they were deleted just before the broker died.
+
+        Args:
+            known: the folders of those that are in it.
+        """
+        names = [] if self.disk is None else self.disk.files.names(QUEUES)
+        orphans = [folder for name in names if (folder := f"{QUEUES}/{name}") not in known]
+        for folder in orphans:
+            self._discard(folder)
+        return len(orphans)
+
+    def _discard(self, folder: str) -> None:
+        """A queue is gone, and its folder is to go too."""
+        if self._discards is not None:
+            self._discards.add(folder)
+            self.commits.join(self._discards, 0)
+
+    # Topology. Everything that is handed over here is durable.
+
+    def vhost_created(self, name: str) -> None:
+        """A virtual host has come."""
+        catalog = self._writable()
+        if catalog is not None:
+            catalog.add_vhost(VHostRow(name))
+            self._note_change()
+
+    def exchange_created(self, vhost: str, exchange: Exchange) -> None:
+        """An exchange has come."""
+        catalog = self._writable()
+        if catalog is not None and is_declared(exchange):
+            arguments = exchange.arguments.raw
+            catalog.add_exchange(
+                ExchangeRow(vhost, exchange.name, exchange.kind, exchange.auto_delete, exchange.internal, arguments)
+            )
+            self._note_change()
+
+    def exchange_deleted(self, vhost: str, exchange: Exchange) -> None:
+        """An exchange is gone, with its bindings; those to it are taken out by themselves."""
+        catalog = self._writable()
+        if catalog is not None and is_declared(exchange):
+            catalog.remove_exchange(vhost, exchange.name)
+            catalog.remove_bindings_from(vhost, exchange.name)
+            self._note_change()
+
+    def queue_created(self, vhost: str, queue: Queue) -> None:
+        """A queue has come."""
+        catalog = self._writable()
+        if catalog is not None and queue.spec.folder:
+            spec = queue.spec
+            number = id_of(spec.folder)
+            catalog.add_queue(QueueRow(number, vhost, queue.name, queue.kind, spec.auto_delete, spec.arguments.raw))
+            self._note_change()
+
+    def queue_deleted(self, queue: Queue) -> None:
+        """A queue is gone, and its messages are to go; bindings to it are taken out by themselves."""
+        catalog = self._writable()
+        if catalog is not None and queue.spec.folder:
+            catalog.remove_queue(id_of(queue.spec.folder))
+            self._note_change()
+            self._discard(queue.spec.folder)
+
+    def bound(self, vhost: str, binding: Binding) -> None:
+        """A binding has come."""
+        catalog = self._writable()
+        if catalog is not None and binding.source.durable and binding.destination.survives:
+            catalog.add_binding(row_of(vhost, binding))
+            self._note_change()
+
+    def unbound(self, vhost: str, binding: Binding) -> None:
+        """A binding is gone."""
+        catalog = self._writable()
+        if catalog is not None and binding.source.durable and binding.destination.survives:
+            catalog.remove_binding(row_of(vhost, binding))
+            self._note_change()
+
+    def unbound_everywhere(self, vhost: str, destination: Destination) -> None:
+        """All bindings to something are gone."""
+        catalog = self._writable()
+        if catalog is not None and destination.survives:
+            catalog.remove_bindings_to(vhost, destination.kind_word == "queue", destination.name)
+            self._note_change()
+
+    def policy_set(self, vhost: str, policy: Policy) -> None:
+        """A policy has come or changed."""
+        catalog = self._writable()
+        if catalog is not None:
+            catalog.add_policy(
+                PolicyRow(
+                    vhost,
+                    policy.name,
+                    policy.is_operator,
+                    policy.pattern,
+                    policy.apply_to,
+                    int(policy.priority),
+                    json.dumps(policy.definition),
+                )
+            )
+            self._note_change()
+
+    def policy_deleted(self, vhost: str, name: str, is_operator: bool) -> None:
+        """A policy is gone."""
+        catalog = self._writable()
+        if catalog is not None:
+            catalog.remove_policy(vhost, name, is_operator)
+            self._note_change()
+
+    def close(self) -> None:
+        """The broker has ended: let go of all files."""
+        if self.catalog is not None:
+            self.catalog.close()
+        if self.disk is not None:
+            self.disk.files.close()
+
+    def _writable(self) -> Catalog | None:
+        """The catalog, if there is one that is to hear of a change now."""
+        return None if self.restoring else self.catalog
+
+    def _note_change(self) -> None:
+        """The catalog has gathered something."""
+        self._changed = self.commits.number
+        self.commits.join(self._topology, 0)
+
+
+@final
+class CatalogJob(Job):
+    """A transaction of the catalog."""
+
+    def __init__(self, write: CatalogWrite) -> None:
+        self.write = write
+
+    def run(self) -> None:
+        try:
+            self.write.run()
+        except CatalogError as error:  # whatever it is, trying again would not help
+            raise OSError(errno.EIO, str(error)) from error
+
+
+@final
+class CatalogMember(Member):
+    """The catalog's part of commits."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__()
+        self._storage = storage
+
+    def begin(self) -> Job | None:
+        catalog = self._storage.catalog
+        assert catalog is not None  # it joined
+        write = catalog.begin()
+        return None if write is None else CatalogJob(write)
+
+    def finished(self, job: Job) -> None:
+        catalog = self._storage.catalog
+        if catalog is not None and isinstance(job, CatalogJob):
+            catalog.finished(job.write)
+
+    def failed(self, job: Job, error: OSError) -> None:
+        self.finished(job)
+        if self._storage.on_failure is not None:
+            self._storage.on_failure(error)
+
+
+@final
+class RemoveFolders(Job):
+    """Folders that nobody needs any more."""
+
+    def __init__(self, files: Files, folders: list[str]) -> None:
+        self._files = files
+        self._folders = folders
+
+    def run(self) -> None:
+        for folder in self._folders:
+            self._files.remove_folder(folder)
+
+
+@final
+class Discards(Member):
+    """The folders of deleted queues; they go after the catalog knows that the queues are gone."""
+
+    def __init__(self, files: Files) -> None:
+        super().__init__()
+        self._files = files
+        self._folders: list[str] = []
+
+    def add(self, folder: str) -> None:
+        """A folder is to go."""
+        self._folders.append(folder)
+
+    def begin_late(self) -> Job | None:
+        folders, self._folders = self._folders, []
+        return RemoveFolders(self._files, folders) if folders else None
+
+
+def is_declared(exchange: Exchange) -> bool:
+    """A durable exchange that is not there from the beginning: only those have this prefix."""
+    return exchange.durable and not exchange.name.startswith("amq.")
+
+
+def folder_of(number: int) -> str:
+    """The folder of a durable queue."""
+    return f"{QUEUES}/{number}"
+
+
+def id_of(folder: str) -> int:
+    """The number of a durable queue, of which folder_of() made the folder."""
+    return int(folder.rpartition("/")[2])
+
+
+def row_of(vhost: str, binding: Binding) -> BindingRow:
+    """A binding as the catalog keeps it."""
+    destination = binding.destination
+    return BindingRow(
+        vhost,
+        binding.source.name,
+        destination.kind_word == "queue",
+        destination.name,
+        binding.key,
+        binding.arguments.raw,
+    )

@@ -26,6 +26,7 @@ from amqpd.broker.outbox import Outbox
 from amqpd.broker.policy import Policies, Policy
 from amqpd.broker.queues.base import Owner, Queue, QueueHost, QueueSpec
 from amqpd.broker.queues.reply import ReplyQueue
+from amqpd.broker.queues.room import Room
 from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.queues.types import QUEUE_TYPES
 from amqpd.broker.routing import Routed, route, without_blind_copies
@@ -121,6 +122,7 @@ class VHost(QueueHost, ExchangeHost):
         self.exchanges[name] = created
         self._set_alternate(created)
         self.generation += 1
+        self.context.storage.exchange_created(self.name, created)
         self.events.exchange_created(self.name, created, self.policies.policy_for_exchange(name), actor)
         return created
 
@@ -140,6 +142,7 @@ class VHost(QueueHost, ExchangeHost):
         """Take one exchange out, and return the auto-delete exchanges that lost their last binding by it."""
         if self.exchanges.pop(exchange.name, None) is None:
             return []
+        self.context.storage.exchange_deleted(self.name, exchange)
         self.events.exchange_deleted(self.name, exchange, actor)
         for binding in exchange.bindings():
             self._forget_source(exchange, binding.destination)
@@ -183,12 +186,16 @@ class VHost(QueueHost, ExchangeHost):
         cls = QUEUE_TYPES.get(kind)
         if cls is None:
             raise PreconditionFailed(f"queue type '{kind}' of {self.queue_text(name)} is not available in amqpd yet")
+        storage = self.context.storage
+        if spec.durable and spec.owner is None and not spec.folder:
+            spec.folder = storage.new_folder()
         created = cls(name, self, spec, self._settings_of(name, kind, spec.arguments))
         self.queues[name] = created
         if spec.owner is not None:
             spec.owner.exclusive_queues[created] = None
         self._by_name[name] = created
         self.generation += 1
+        storage.queue_created(self.name, created)
         self.events.queue_created(self.name, created, actor)
         return created
 
@@ -220,6 +227,7 @@ class VHost(QueueHost, ExchangeHost):
         for exchange in self._unbind_everywhere(queue, actor):
             self.delete_exchange(exchange, actor=actor)
         queue.close()
+        self.context.storage.queue_deleted(queue)
         self.events.queue_deleted(self.name, queue, actor)
         return count
 
@@ -227,6 +235,15 @@ class VHost(QueueHost, ExchangeHost):
         """The connection is gone, and with it its exclusive queues (section 1.7.2.1, "exclusive")."""
         for queue in list(owner.exclusive_queues):
             self.delete_queue(queue)
+
+    def room(self, name: str, spec: QueueSpec, keeps: i64) -> Room:
+        return self.context.storage.room(spec.folder, keeps, lambda error: self._queue_failed(name, error))
+
+    def _queue_failed(self, name: str, error: OSError) -> None:
+        queue = self.queues.get(name)
+        if queue is not None:
+            self.context.storage.queue_failed(str(queue), error)
+            queue.fail()
 
     def queue_expired(self, queue: Queue) -> None:
         self.delete_queue(queue)
@@ -242,6 +259,7 @@ class VHost(QueueHost, ExchangeHost):
         before = self._queue_policies()
         self.policies.set(policy)
         self._apply_policies()
+        self.context.storage.policy_set(self.name, policy)
         self.events.policy_set(self.name, policy, actor)
         self.events.queue_policies_changed(self.name, before, self._queue_policies(), actor)
 
@@ -251,6 +269,7 @@ class VHost(QueueHost, ExchangeHost):
         deleted = self.policies.delete(name, is_operator)
         if deleted:
             self._apply_policies()
+            self.context.storage.policy_deleted(self.name, name, is_operator)
             self.events.policy_cleared(self.name, name, actor)
             self.events.queue_policies_changed(self.name, before, self._queue_policies(), actor)
         return deleted
@@ -308,20 +327,25 @@ class VHost(QueueHost, ExchangeHost):
         if source.bind(destination, key, arguments):
             self._sources.setdefault(destination, {})[source] = None
             self.generation += 1
+            binding = Binding(source, destination, key, arguments)
+            self.context.storage.bound(self.name, binding)
             if self.events.wanted:
-                self.events.binding_created(self.name, Binding(source, destination, key, arguments), actor)
+                self.events.binding_created(self.name, binding, actor)
 
     def unbind(
         self, source: Exchange, destination: Destination, key: str, arguments: Table, actor: str = INTERNAL_USER
     ) -> None:
         """Unbind; an auto-delete source that loses its last binding is deleted. A missing binding is not an error."""
-        if not source.unbind(destination, key, arguments):
+        binding = source.find_binding(destination, key, arguments)
+        if binding is None:
             return
+        source.unbind(destination, key, arguments)
         if not source.leads_to(destination):
             self._forget_source(source, destination)
         self.generation += 1
+        self.context.storage.unbound(self.name, binding)
         if self.events.wanted:
-            self.events.binding_deleted(self.name, Binding(source, destination, key, arguments), actor)
+            self.events.binding_deleted(self.name, binding, actor)
         if source.auto_delete and source.binding_count == 0:
             self.delete_exchange(source, actor=actor)
 
@@ -344,6 +368,7 @@ class VHost(QueueHost, ExchangeHost):
 
     def _unbind_everywhere(self, destination: Destination, actor: str) -> list[Exchange]:
         self.generation += 1
+        self.context.storage.unbound_everywhere(self.name, destination)
         orphans = []
         for source in self._sources.pop(destination, {}):
             removed = source.bindings_to(destination) if self.events.wanted else []

@@ -6,6 +6,7 @@ means stands in methods/.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import final
 
@@ -14,7 +15,6 @@ from pamqp import commands
 
 from amqpd.broker.context import Context
 from amqpd.broker.firehose import Origin
-from amqpd.broker.flow import Publisher
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.delivery import Delivery
@@ -24,10 +24,12 @@ from amqpd.protocol.confirms import Confirms
 from amqpd.protocol.consumer import ChannelConsumer, ReplyConsumer
 from amqpd.protocol.content import Content
 from amqpd.protocol.events import channel_closed, consumer_ended, consumer_started
+from amqpd.protocol.held import Held
 from amqpd.protocol.ledger import Ledger
 from amqpd.protocol.patience import Patience
 from amqpd.protocol.publishing import Publishing
 from amqpd.protocol.session import Session
+from amqpd.protocol.throttle import Throttle
 from amqpd.protocol.transaction import HeldSettlement, Outcome, Transaction
 from amqpd.wire.methods import Method, encode, make
 from amqpd.wire.output import Output
@@ -48,19 +50,19 @@ class Channel:
         number: 1 to 65535.
         session: whose channel it is.
         output: the connection's.
-        publisher: the connection, for queues that have to slow it down.
+        throttle: the connection's, for queues that have to slow it down.
         context: the broker's surroundings.
         patience: how long deliveries may wait for their acknowledgement.
     """
 
     def __init__(
-        self, number: i64, session: Session, output: Output, publisher: Publisher, context: Context, patience: Patience
+        self, number: i64, session: Session, output: Output, throttle: Throttle, context: Context, patience: Patience
     ) -> None:
         self.number: i64 = number
         self.session = session
         self.vhost = session.vhost
         self.output = output
-        self.publisher = publisher
+        self.throttle = throttle
         self.context = context
         self.payload_max: i64 = session.payload_max
         self.state = ChannelState.OPEN
@@ -77,6 +79,8 @@ class Channel:
         self.prefetch_limit: i64 = 0  # of all consumers of the channel together
         self.unsettled: i64 = 0  # deliveries to consumers, in the ledger or settled in an open transaction
         self.last_queue: str | None = None
+        self.held: Held | None = None  # an answer waits for the disk, and all that comes waits for the answer
+        self.on_resume: Callable[[Channel, Held], None] | None = None  # the wait is over
 
     @property
     def exhausted(self) -> bool:
@@ -90,6 +94,24 @@ class Channel:
     def send(self, method: Method) -> None:
         """Answer with a method."""
         self.output.write(encode(int(self.number), method))
+
+    def send_after(self, commit: i64, method: Method) -> None:
+        """Answer once a commit is done; until then the channel does nothing else."""
+        if commit <= self.context.storage.commits.done:
+            self.send(method)
+            return
+        self.held = Held(self, encode(int(self.number), method))
+        self.receptive = False
+        self.context.storage.commits.wait(self.held)
+
+    def send_when_kept(self, method: Method) -> None:
+        """Answer a change of the topology once it is safe."""
+        self.send_after(self.context.storage.topology_ticket, method)
+
+    def resumed(self, held: Held) -> None:
+        """The disk is done: send the answer, and go on with what was kept."""
+        if self.on_resume is not None:
+            self.on_resume(self, held)
 
     def return_message(self, message: Message) -> None:
         """Send a mandatory message back that no queue took (section 1.8.3.9)."""
@@ -221,6 +243,7 @@ class Channel:
 
     def close(self) -> None:
         """Release everything: consumers end, unsettled deliveries return to their queues, what was held is dropped."""
+        self.held = None
         for consumer in list(self.consumers.values()):
             del self.consumers[consumer.tag]
             self._unsubscribe(consumer)

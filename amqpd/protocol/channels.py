@@ -17,6 +17,7 @@ from amqpd.protocol.channel import Channel, ChannelState
 from amqpd.protocol.content import Awaiting
 from amqpd.protocol.dispatch import HANDLERS
 from amqpd.protocol.events import channel_opened
+from amqpd.protocol.held import Held
 from amqpd.protocol.patience import Patience
 from amqpd.wire.frames import BASIC_PUBLISH, METHOD
 from amqpd.wire.methods import Method, make
@@ -75,12 +76,21 @@ class Channels:
         channel = self._by_number.get(int(number))
         if channel is not None and channel.state is ChannelState.CLOSING:
             self._take_while_closing(channel, kind, payload)
+        elif channel is not None and channel.held is not None:
+            channel.held.keep(kind, payload)
         elif channel is not None and channel.content.awaiting is not Awaiting.METHOD:
             self._take_content(channel, kind, payload)
         elif kind != METHOD:
             raise UnexpectedFrame("expected method frame, got non method frame instead", about_method=False)
         else:
             self._take_method(channel, number, self._connection.decode(payload))
+
+    def resume(self, channel: Channel, held: Held) -> None:
+        """A channel has waited long enough: it answers, and takes the frames that came meanwhile."""
+        channel.output.write(held.answer)
+        channel.receptive = True
+        for kind, payload in held.frames:
+            self._connection.on_frame(kind, channel.number, payload)
 
     def close_all(self) -> None:
         """The connection ends, and its channels with it."""
@@ -142,6 +152,7 @@ class Channels:
         patience = Patience(connection.services.limits.consumer_timeout)
         channel = Channel(number, session, connection.output, connection.throttle, connection.context, patience)
         self._by_number[number] = channel
+        channel.on_resume = self.resume
         channel_opened(channel)
         channel.send(make(commands.Channel.OpenOk))
 

@@ -18,9 +18,10 @@ from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.reply import REPLY_TO
-from amqpd.broker.queues.sink import MessageSink, as_sinks
+from amqpd.broker.queues.sink import REFUSED, MessageSink, as_sinks
 from amqpd.broker.routing import keys_of, without_blind_copies
 from amqpd.errors import AccessRefused, NotImplementedByServer, PreconditionFailed
+from amqpd.log.commit import SAFE
 from amqpd.protocol.session import IMPERSONATOR
 from amqpd.protocol.transaction import HeldPublish
 from amqpd.wire.properties import EMPTY_PROPERTIES, EXPIRATION, HEADERS, USER_ID, Properties
@@ -106,21 +107,26 @@ class Publishing:
         frames = content.content()
         self.publish(content.route, content.bits, frames, content.header_end, content.body_size, content.largest_body)
 
-    def deliver(self, message: Message, sinks: list[MessageSink], mandatory: bool) -> bool:
-        """Hand a message to the queues it was routed to; return it if there are none. False when one refused it."""
+    def deliver(self, message: Message, sinks: list[MessageSink], mandatory: bool) -> i64:
+        """Hand a message to the queues it was routed to; return it if there are none.
+
+        Returns:
+            The number of the commit with which it is safe in all of them, or REFUSED when one of them refused it.
+        """
         # HOT: once per published message
         channel = self._channel
-        accepted = True
+        outcome: i64 = SAFE
         for sink in sinks:
-            if not sink.publish(message):
-                accepted = False
+            answer = sink.publish(message)
+            if answer != SAFE and outcome != REFUSED:
+                outcome = REFUSED if answer == REFUSED else max(answer, outcome)
             if sink.crowded:
-                sink.hold(channel.publisher)
+                sink.hold(channel.throttle)
         if mandatory and not sinks:
             channel.return_message(message)
         if channel.confirms is not None:
-            channel.confirms.answer(accepted)
-        return accepted
+            channel.confirms.answer(outcome, sinks)
+        return outcome
 
     def _enter(self, route: bytes) -> None:
         """Check and remember another exchange and routing key; where they lead is found out for the checked message."""

@@ -14,6 +14,7 @@ from amqpd.wire.output import Wire
 HELD: Final = 1  # a crowded queue holds its publishers
 BLOCKED: Final = 2  # a resource alarm is set, and the connection published
 STALLED: Final = 4  # the peer asks for answers and does not read them
+WAITING: Final = 16  # its channels keep too much until the disk is done
 RESTING: Final = 8  # others are to have their turn
 
 # With so many octets of answers waiting, no more requests are processed.

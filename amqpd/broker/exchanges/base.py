@@ -102,6 +102,10 @@ class Exchange(Destination, ABC):
         """The exchange was deleted: let go of what it keeps beside its bindings."""
 
     @property
+    def survives(self) -> bool:
+        return self.durable
+
+    @property
     def binding_count(self) -> int:
         """How many bindings have this exchange as their source."""
         return self._count

@@ -25,28 +25,38 @@ from amqpd.log.files import Files
 from amqpd.log.log import Log, LogWrite, Rewrite
 from amqpd.log.ranges import Ranges
 
+SPILL: Final = "spill"  # the folder of all that does not outlive the process
 PAGE_OCTETS: Final = 1024 * 1024  # read back at a time
 
 
-class StoreHost:
-    """What a backlog needs from the storage that it is a part of.
+class Disk:
+    """What all backlogs have in common.
 
     Args:
-        commits: bring it to the disk.
+        files: where their folders are.
+        commits: bring them to the disk.
         clock: for the times of records.
         waits: a commit is waited for; False makes everything safe at once.
     """
 
-    def __init__(self, commits: Commits, clock: Clock, waits: bool) -> None:
+    def __init__(self, files: Files, commits: Commits, clock: Clock, waits: bool) -> None:
+        self.files = files
         self.commits = commits
         self.clock = clock
         self.waits = waits
+        self.backlogs: dict[Backlog, None] = {}  # those that are open
         self.on_damage: Callable[[Damage], None] | None = None
+        self._spilled: i64 = 0
 
     def damaged(self, damage: Damage) -> None:
         """Something on the disk could not be read, and is left out."""
         if self.on_damage is not None:
             self.on_damage(damage)
+
+    def spill_folder(self) -> str:
+        """A new folder for what does not outlive the process."""
+        self._spilled += 1
+        return f"{SPILL}/{self._spilled}"
 
 
 @final
@@ -65,7 +75,7 @@ class Backlog(Member):
     """The messages of one lane on the disk.
 
     Args:
-        files: where the folder is.
+        disk: where it is.
         folder: which is made when it is needed.
         durable: what is in it comes back after a restart.
         lane: whose messages they are.
@@ -74,35 +84,34 @@ class Backlog(Member):
 
     def __init__(
         self,
-        host: StoreHost,
-        files: Files,
+        disk: Disk,
         folder: str,
         durable: bool,
         lane: Ready,
         on_failure: Callable[[OSError], None],
     ) -> None:
         super().__init__()
-        self._host = host
-        self._files = files
+        self._disk = disk
         self._durable = durable
         self._lane = lane
         self._on_failure = on_failure
-        self._log = Log(files, folder)
-        self._acks = Acks(files, folder)
+        self._log = Log(disk.files, folder)
+        self._acks = Acks(disk.files, folder)
         self._encoder = RecordEncoder()
         self._decoder = RecordDecoder()
         self._pending: list[Unwritten] = []  # for the next commit
         self._writing: list[Unwritten] = []  # in the commit that is under way
         self._read_through: i64 = -1  # everything up to here was read back
         self._rewrite: Rewrite | None = None
-        self.broken = False
+        self._ended = False
+        disk.backlogs[self] = None
 
     def recover(self) -> tuple[int, int, int]:
         """Find out what is there: messages, octets of their bodies, and the next free position."""
         for damage in self._acks.open():
-            self._host.damaged(damage)
+            self._disk.damaged(damage)
         for damage in self._log.open():
-            self._host.damaged(damage)
+            self._disk.damaged(damage)
         gone = self._acks.gone
         next_position = max(self._log.next_offset, gone.last() + 1, self._acks.delivered)
         present = self._log.present()
@@ -126,7 +135,7 @@ class Backlog(Member):
     @property
     def ticket(self) -> i64:
         """The commit after which everything that was kept so far is safe."""
-        return self._host.commits.number if self._host.waits else SAFE
+        return self._disk.commits.number if self._disk.waits else SAFE
 
     def keep(self, position: i64, deadline: i64, message: Message, lasting: bool) -> None:
         """Write a message with the next commit.
@@ -137,30 +146,30 @@ class Backlog(Member):
         """
         # HOT: once per stored message
         self._pending.append(Unwritten(position, deadline, message, lasting))
-        self._host.commits.join(self, message.body_size)
+        self._disk.commits.join(self, message.body_size)
 
     def settle(self, position: i64) -> None:
         """A message is gone for good."""
         # HOT: once per settled message of a durable queue
         self._acks.settle(position)
         if not self.joined:
-            self._host.commits.join(self, 0)
+            self._disk.commits.join(self, 0)
 
     def returned(self, position: i64, deliveries: i64) -> None:
         """A message came back that was delivered so often."""
         self._acks.returned(position, deliveries)
-        self._host.commits.join(self, 0)
+        self._disk.commits.join(self, 0)
 
     def progress(self) -> None:
         """Messages were delivered; after a restart they are flagged as redelivered, should they still be there."""
         if not self.joined and self._lane.handed_out() > self._acks.delivered:
-            self._host.commits.join(self, 0)
+            self._disk.commits.join(self, 0)
 
     def settle_range(self, first: i64, last: i64) -> None:
         """All messages of these positions are gone, of which none had been delivered."""
         if last >= first:
             self._acks.settle_range(first, last)
-            self._host.commits.join(self, 0)
+            self._disk.commits.join(self, 0)
 
     @property
     def next_to_read(self) -> i64:
@@ -183,19 +192,19 @@ class Backlog(Member):
     def returned(self, position: i64, deliveries: i64) -> None:
         """A message came back that was delivered so often."""
         self._acks.returned(position, deliveries)
-        self._host.commits.join(self, 0)
+        self._disk.commits.join(self, 0)
 
     def progress(self) -> None:
         """Messages were delivered; after a restart they are flagged as redelivered, should they still be there."""
         if not self.joined and self._lane.handed_out() > self._acks.delivered:
-            self._host.commits.join(self, 0)
+            self._disk.commits.join(self, 0)
 
     def skip_through(self, position: i64) -> None:
         """All messages up to this position are gone, whether they were read back or not."""
         self._read_through = position
         self._pending = [item for item in self._pending if item.position > position]
         self._acks.settle_through(position)
-        self._host.commits.join(self, 0)
+        self._disk.commits.join(self, 0)
 
     def page(self) -> list[Stored]:
         """The next messages that were not read back yet, in the order of their positions; none when there are none."""
@@ -234,24 +243,26 @@ class Backlog(Member):
     def _drop_read(self) -> None:
         """A message that was read back from a backlog that does not outlive the process is never read again."""
         self._acks.gone.add(0, self._read_through)
-        self._host.commits.join(self, 0)
+        self._disk.commits.join(self, 0)
 
     def _report_damage(self) -> None:
         if self._log.damages:
             for damage in self._log.damages:
-                self._host.damaged(damage)
+                self._disk.damaged(damage)
             self._log.damages.clear()
 
     # What commits call.
 
     def begin(self) -> Job | None:
         # HOT: the loop over stored messages
+        if self._ended:
+            return None
         acks = self._acks
         acks.gather()
         gone = acks.gone
         log = self._log
         encoder = self._encoder
-        now: i64 = int(self._host.clock.time() * 1000)
+        now: i64 = int(self._disk.clock.time() * 1000)
         pending, self._pending = self._pending, []
         check = gone.count > 0 and len(pending) > 0 and gone.last() >= pending[0].position
         for item in pending:
@@ -265,7 +276,7 @@ class Backlog(Member):
         return log.begin()
 
     def begin_late(self) -> Job | None:
-        if not self._durable:
+        if not self._durable or self._ended:
             return None
         self._acks.handed_out(self._lane.handed_out())
         return self._acks.begin()
@@ -277,12 +288,15 @@ class Backlog(Member):
         elif isinstance(job, AcksWrite):
             self._acks.finished(job)
 
-    def failed(self, error: OSError) -> None:
-        self.broken = True
+    def failed(self, job: Job, error: OSError) -> None:
+        self._ended = True
         self._pending.clear()
         self._writing.clear()
         self._on_failure(error)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Write nothing any more."""
+        self._ended = True
+        self._pending.clear()
+        self._disk.backlogs.pop(self, None)
         self._log.close()

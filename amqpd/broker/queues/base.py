@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, final
 
-from mypy_extensions import trait
+from mypy_extensions import i64, trait
 
 from amqpd.broker.context import Context
 from amqpd.broker.flow import Congestion, Publisher
@@ -16,6 +16,7 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues.consumers import Consumer, ConsumerRing, Consumers
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.expiry import HeadTimer, IdleTimer
+from amqpd.broker.queues.room import Room
 from amqpd.broker.queues.single_active import SingleActiveConsumers
 from amqpd.broker.queues.sink import MessageSink
 from amqpd.broker.settings import QueueSettings
@@ -47,6 +48,8 @@ class QueueSpec:
         owner: the connection that an exclusive queue belongs to.
         auto_delete: deleted when its last consumer leaves.
         arguments: x-arguments, with the effective x-queue-type.
+
+    ``folder`` is where a durable queue's messages are kept; the virtual host sets it. Empty: nowhere.
     """
 
     def __init__(self, durable: bool, owner: Owner | None, auto_delete: bool, arguments: Table) -> None:
@@ -54,6 +57,7 @@ class QueueSpec:
         self.owner = owner
         self.auto_delete = auto_delete
         self.arguments = arguments
+        self.folder = ""
 
 
 @trait
@@ -62,6 +66,14 @@ class QueueHost:
 
     name: str
     context: Context
+
+    def room(self, name: str, spec: QueueSpec, keeps: i64) -> Room:
+        """The room for the messages of a queue that is being made.
+
+        Args:
+            keeps: which of them survive a restart, if the queue does.
+        """
+        raise NotImplementedError
 
     def queue_expired(self, queue: Queue) -> None:
         """Nobody used the queue for as long as x-expires allows: delete it."""
@@ -105,6 +117,10 @@ class Queue(MessageSink):
         self._head_timer: HeadTimer | None = None
         self._idle_timer: IdleTimer | None = None
 
+    @property
+    def survives(self) -> bool:
+        return bool(self.spec.folder)
+
     def __str__(self) -> str:
         """As RabbitMQ's reply texts name it."""
         return f"queue '{self.name}' in vhost '{self.host.name}'"
@@ -143,6 +159,12 @@ class Queue(MessageSink):
     def pump(self) -> None:
         """Hand ready messages to consumers while they can take some; drop what has expired or is too much."""
         raise NotImplementedError
+
+    def recover(self) -> None:
+        """Take in what is on the disk; called once, before everything else."""
+
+    def release(self) -> None:
+        """Let go of the disk: the queue is gone, or the broker has ended."""
 
     # What all types share.
 
@@ -224,6 +246,14 @@ class Queue(MessageSink):
             self.consumers.remove(consumer)
             consumer.queue_deleted()
         self.check_congestion()
+        self.release()
+
+    def fail(self) -> None:
+        """The disk failed: the queue is of no use any more. Its consumers are told; nothing else is touched."""
+        self.broken = True
+        for consumer in self.consumers.all():
+            self.consumers.remove(consumer)
+            consumer.queue_deleted()
 
     def wait_for_head(self, deadline: int) -> None:
         """Pump again when the head expires. A type calls this at the end of each pump.

@@ -12,6 +12,7 @@ from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.priorities import PriorityLanes
+from amqpd.broker.queues.room import PERSISTENT
 from amqpd.broker.queues.sink import REFUSED
 from amqpd.broker.queues.work import WorkQueue
 from amqpd.broker.settings import QueueSettings
@@ -27,7 +28,7 @@ class ClassicQueue(WorkQueue):
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
         highest = settings.max_priority
-        room = host.room(spec, PERSISTENT)
+        room = host.room(name, spec, PERSISTENT)
         super().__init__(name, host, spec, settings, PriorityLanes(highest, room) if highest else Lane(room))
         self._plain = True  # neither TTL nor limit
         self._overfull = False  # messages came back under a limit

@@ -180,7 +180,7 @@ class Lane(Ready):
             self._backlog.progress()
 
     def recover(self) -> None:
-        if not self._room.exists(self._level):
+        if not self._room.holds(self._level):
             return
         backlog = self._room.backlog(self._level, self)
         self._backlog = backlog

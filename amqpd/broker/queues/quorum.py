@@ -15,6 +15,7 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
+from amqpd.broker.queues.room import ALL
 from amqpd.broker.queues.shelf import Shelf
 from amqpd.broker.queues.sink import REFUSED
 from amqpd.broker.queues.work import WorkQueue
@@ -38,7 +39,7 @@ class QuorumQueue(WorkQueue):
     honours_exclusive_consumers: ClassVar[bool] = False
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
-        super().__init__(name, host, spec, settings, QuorumLanes(host.room(spec, ALL)))
+        super().__init__(name, host, spec, settings, QuorumLanes(host.room(name, spec, ALL)))
         self._shelf = Shelf(self)
         self._refusing = False  # the limit was passed, and there is not room enough again yet
         self.apply(settings)

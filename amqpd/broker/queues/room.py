@@ -7,9 +7,8 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.queues.backlog import Backlog, StoreHost
+from amqpd.broker.queues.backlog import Backlog, Disk
 from amqpd.broker.queues.ready import Ready
-from amqpd.log.files import Files
 
 # What a queue keeps on the disk so that it survives a restart.
 NOTHING: Final = 0
@@ -28,35 +27,27 @@ class Room:
     """The room of one queue.
 
     Args:
-        host: the storage; None if there is no disk, then everything is in memory and ends with the process.
-        files: where the folder is.
-        folder: the queue's.
+        disk: None if there is none: then everything is in memory and ends with the process.
+        folder: the queue's; empty for a queue that does not outlive the process.
         keeps: NOTHING, PERSISTENT or ALL messages survive a restart.
         on_failure: called when the disk fails for good.
     """
 
-    def __init__(
-        self,
-        host: StoreHost | None,
-        files: Files | None,
-        folder: str,
-        keeps: i64,
-        on_failure: Callable[[OSError], None],
-    ) -> None:
-        self._host = host
-        self._files = files
-        self._folder = folder
+    def __init__(self, disk: Disk | None, folder: str, keeps: i64, on_failure: Callable[[OSError], None]) -> None:
+        self._disk = disk
+        self.folder = folder
         self._on_failure = on_failure
-        self.keeps: i64 = keeps if files is not None else NOTHING
-        self.messages: i64 = MESSAGES if files is not None else UNLIMITED
-        self.octets: i64 = OCTETS if files is not None else UNLIMITED
+        self.keeps: i64 = keeps if disk is not None else NOTHING
+        self.messages: i64 = MESSAGES if disk is not None else UNLIMITED
+        self.octets: i64 = OCTETS if disk is not None else UNLIMITED
 
-    def exists(self, level: int) -> bool:
-        """A lane of this level has something on the disk."""
-        return self._files is not None and len(self._files.names(f"{self._folder}/{level}")) > 0
+    def holds(self, level: int) -> bool:
+        """A lane of this level has something on the disk, from an earlier process."""
+        return bool(self._disk is not None and self.folder and self._disk.files.names(f"{self.folder}/{level}"))
 
     def backlog(self, level: int, lane: Ready) -> Backlog:
         """The place on the disk of a lane."""
-        assert self._host is not None and self._files is not None  # else nobody runs out of room
-        folder = f"{self._folder}/{level}"
-        return Backlog(self._host, self._files, folder, self.keeps != NOTHING, lane, self._on_failure)
+        assert self._disk is not None  # else nobody runs out of room
+        if not self.folder:
+            self.folder = self._disk.spill_folder()
+        return Backlog(self._disk, f"{self.folder}/{level}", self.keeps != NOTHING, lane, self._on_failure)

@@ -67,6 +67,15 @@ class WorkQueue(Queue):
         self.defer_pump()  # for the publishers that were held
         return self._ready.clear()
 
+    def recover(self) -> None:
+        self._ready.recover()
+        if self._ready.count:
+            self._timed = True  # some may have deadlines; the first pump finds out
+            self.defer_pump()
+
+    def release(self) -> None:
+        self._ready.close()
+
     def pump(self) -> None:
         if self._timed:
             self.drop_expired()

@@ -15,6 +15,8 @@ def select(channel: Channel, method: commands.Confirm.Select) -> None:
     if channel.transaction is not None:
         raise PreconditionFailed("cannot switch from tx to confirm mode")
     if channel.confirms is None:
-        channel.confirms = Confirms(channel.number, channel.output, channel.context.turn)
+        channel.confirms = Confirms(
+            channel.number, channel.output, channel.context.turn, channel.context.storage.commits
+        )
     if not method.nowait:
         channel.send(make(commands.Confirm.SelectOk))

@@ -26,7 +26,7 @@ def declare(channel: Channel, method: commands.Exchange.Declare) -> None:
     else:
         declare_active(channel, method)
     if not method.nowait:
-        channel.send(make(commands.Exchange.DeclareOk))
+        channel.send_when_kept(make(commands.Exchange.DeclareOk))
 
 
 def declare_active(channel: Channel, method: commands.Exchange.Declare) -> None:
@@ -65,7 +65,7 @@ def delete(channel: Channel, method: commands.Exchange.Delete) -> None:
     if existing is not None:
         vhost.delete_exchange(existing, method.if_unused, channel.session.user.name)
     if not method.nowait:
-        channel.send(make(commands.Exchange.DeleteOk))
+        channel.send_when_kept(make(commands.Exchange.DeleteOk))
 
 
 def bind(channel: Channel, method: commands.Exchange.Bind) -> None:
@@ -77,7 +77,7 @@ def bind(channel: Channel, method: commands.Exchange.Bind) -> None:
     else:
         channel.vhost.bind(source, destination, key, arguments, channel.session.user.name)
     if not method.nowait:
-        channel.send(make(commands.Exchange.BindOk))
+        channel.send_when_kept(make(commands.Exchange.BindOk))
 
 
 def unbind(channel: Channel, method: commands.Exchange.Unbind) -> None:
@@ -87,7 +87,7 @@ def unbind(channel: Channel, method: commands.Exchange.Unbind) -> None:
         arguments = arguments_of(method)
         channel.vhost.unbind(source, destination, method.routing_key, arguments, channel.session.user.name)
     if not method.nowait:
-        channel.send(make(commands.Exchange.UnbindOk))
+        channel.send_when_kept(make(commands.Exchange.UnbindOk))
 
 
 def ends(channel: Channel, source: str, destination: str) -> tuple[Exchange | None, Exchange | None]:

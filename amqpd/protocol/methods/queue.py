@@ -94,7 +94,9 @@ def declare_reply_queue(channel: Channel, name: str, nowait: bool) -> None:
 
 def declare_ok(channel: Channel, name: str, messages: int, consumers: int) -> None:
     """The answer to both kinds of declare."""
-    channel.send(make(commands.Queue.DeclareOk, queue=name, message_count=messages, consumer_count=consumers))
+    channel.send_when_kept(
+        make(commands.Queue.DeclareOk, queue=name, message_count=messages, consumer_count=consumers)
+    )
 
 
 def bind(channel: Channel, method: commands.Queue.Bind) -> None:
@@ -110,7 +112,7 @@ def bind(channel: Channel, method: commands.Queue.Bind) -> None:
         check_lock(queue, channel.session)
         channel.vhost.bind(source, queue, key, arguments, channel.session.user.name)
     if not method.nowait:
-        channel.send(make(commands.Queue.BindOk))
+        channel.send_when_kept(make(commands.Queue.BindOk))
 
 
 def unbind(channel: Channel, method: commands.Queue.Unbind) -> None:
@@ -122,7 +124,7 @@ def unbind(channel: Channel, method: commands.Queue.Unbind) -> None:
     if source is not None and queue is not None and source.find_binding(queue, key, arguments) is not None:
         check_lock(queue, channel.session)
         channel.vhost.unbind(source, queue, key, arguments, channel.session.user.name)
-    channel.send(make(commands.Queue.UnbindOk))
+    channel.send_when_kept(make(commands.Queue.UnbindOk))
 
 
 def binding_ends(channel: Channel, queue: str, key: str) -> tuple[str, str]:
@@ -161,4 +163,4 @@ def delete(channel: Channel, method: commands.Queue.Delete) -> None:
             user = channel.session.user.name
             count = channel.vhost.delete_queue(queue, method.if_unused, method.if_empty, user)
     if not method.nowait:
-        channel.send(make(commands.Queue.DeleteOk, message_count=count))
+        channel.send_when_kept(make(commands.Queue.DeleteOk, message_count=count))

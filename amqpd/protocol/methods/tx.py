@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from mypy_extensions import i64
 from pamqp import commands
 
+from amqpd.broker.queues.sink import REFUSED
 from amqpd.errors import PreconditionFailed
+from amqpd.log.commit import SAFE
 from amqpd.protocol.channel import Channel
 from amqpd.protocol.transaction import Transaction
 from amqpd.wire.methods import make
@@ -23,16 +26,19 @@ def commit(channel: Channel, method: commands.Tx.Commit) -> None:
     """Let everything take effect. It is not atomic: a queue that refuses its part does not undo the others'."""
     transaction = open_transaction(channel)
     complete = True
+    commit: i64 = SAFE
     for publish in transaction.take_publishes():
         if any(sink.deleted for sink in publish.sinks):
             complete = False
-        if not channel.publishing.deliver(publish.message, publish.sinks, publish.mandatory):
+        outcome = channel.publishing.deliver(publish.message, publish.sinks, publish.mandatory)
+        if outcome == REFUSED:
             complete = False
+        commit = max(commit, outcome)
     for settlement in transaction.take_settlements():
         channel.apply(settlement.deliveries, settlement.outcome)
     if not complete:
         raise PreconditionFailed("partial tx completion")
-    channel.send(make(commands.Tx.CommitOk))
+    channel.send_after(commit, make(commands.Tx.CommitOk))
 
 
 def rollback(channel: Channel, method: commands.Tx.Rollback) -> None:

@@ -1,0 +1,118 @@
+"""Recovery: from the catalog to a broker that is as it was.
+
+Rule: what may live here brings topology back, in the order in which its parts need each other. How a queue finds its
+messages is its backlog's business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from amqpd.broker.binding import Destination
+from amqpd.broker.broker import Broker
+from amqpd.broker.exchanges import EXCHANGE_TYPES
+from amqpd.broker.policy import Policy, PolicyError
+from amqpd.broker.queues.base import QueueSpec
+from amqpd.broker.storage import folder_of
+from amqpd.broker.vhost import ExchangeSpec, VHost
+from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, Topology
+from amqpd.errors import AMQPError
+from amqpd.wire.table import Table, TableError
+
+
+class Progress:
+    """Told how far recovery is. This one says nothing.
+
+    Args:
+        total: queues.
+    """
+
+    def begin(self, total: int) -> None:
+        """So many queues are to be recovered."""
+
+    def queue(self, name: str, messages: int) -> None:
+        """One more was."""
+
+    def skipped(self, what: str, reason: str) -> None:
+        """Something in the catalog cannot be brought back."""
+
+
+class Recovery:
+    """One broker's.
+
+    Args:
+        broker: as it is when nothing was ever declared.
+        topology: of the catalog.
+    """
+
+    def __init__(self, broker: Broker, topology: Topology, progress: Progress | None = None) -> None:
+        self._broker = broker
+        self._topology = topology
+        self._progress = progress or Progress()
+
+    def run(self) -> None:
+        """Bring everything back.
+
+        Raises:
+            OSError: a file cannot be read.
+            NewerFormat: a file was written by a newer amqpd.
+        """
+        storage = self._broker.context.storage
+        storage.restoring = True
+        topology = self._topology
+        for vhost in topology.vhosts:
+            if vhost.name not in self._broker.vhosts:
+                self._broker.create_vhost(vhost.name)
+        for policy in topology.policies:
+            self._attempt(f"policy '{policy.name}'", policy.vhost, policy, self._policy)
+        for exchange in topology.exchanges:
+            self._attempt(f"exchange '{exchange.name}'", exchange.vhost, exchange, self._exchange)
+        self._progress.begin(len(topology.queues))
+        for queue in topology.queues:
+            self._attempt(f"queue '{queue.name}'", queue.vhost, queue, self._queue)
+        for binding in topology.bindings:
+            self._attempt(f"binding of '{binding.destination}'", binding.vhost, binding, self._binding)
+        storage.restoring = False
+        storage.discard_orphans({folder_of(queue.id) for queue in topology.queues})
+
+    def _attempt(self, what: str, vhost_name: str, row: object, restore: Callable[[VHost, object], None]) -> None:
+        vhost = self._broker.vhosts.get(vhost_name)
+        if vhost is None:
+            self._progress.skipped(what, f"there is no virtual host '{vhost_name}'")
+            return
+        try:
+            restore(vhost, row)
+        except (AMQPError, PolicyError, TableError, ValueError) as error:
+            self._progress.skipped(f"{what} in virtual host '{vhost_name}'", str(error))
+
+    def _policy(self, vhost: VHost, row: object) -> None:
+        assert isinstance(row, PolicyRow)
+        definition = json.loads(row.definition)
+        vhost.policies.set(Policy(row.name, row.pattern, definition, row.priority, row.apply_to, row.is_operator))
+
+    def _exchange(self, vhost: VHost, row: object) -> None:
+        assert isinstance(row, ExchangeRow)
+        if row.name in vhost.exchanges:
+            return  # one of those that are there from the beginning
+        if row.kind not in EXCHANGE_TYPES:
+            raise ValueError(f"there is no exchange type '{row.kind}'")
+        spec = ExchangeSpec(row.kind, True, row.auto_delete, row.internal, Table(row.arguments))
+        vhost.create_exchange(row.name, spec)
+
+    def _queue(self, vhost: VHost, row: object) -> None:
+        assert isinstance(row, QueueRow)
+        spec = QueueSpec(True, None, row.auto_delete, Table(row.arguments))
+        spec.folder = folder_of(row.id)
+        queue = vhost.create_queue(row.name, spec)
+        queue.recover()
+        self._progress.queue(row.name, queue.message_count)
+
+    def _binding(self, vhost: VHost, row: object) -> None:
+        assert isinstance(row, BindingRow)
+        source = vhost.exchanges.get(row.source)
+        names = vhost.queues if row.destination_is_queue else vhost.exchanges
+        destination: Destination | None = names.get(row.destination)
+        if source is None or destination is None:
+            raise ValueError("one of its ends is missing")
+        vhost.bind(source, destination, row.key, Table(row.arguments))
