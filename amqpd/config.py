@@ -74,6 +74,11 @@ class Config:
         "fsync"
     )
 
+    disk_free_limit: Annotated[
+        int,
+        Setting("Storage", Size(2**63 - 1), "Publishers are blocked while the data directory's disk has less left."),
+    ] = 50_000_000
+
     channel_max: Annotated[
         int, Setting("Limits", Whole(1, 65535, zero=UNLIMITED), "Channels per connection; 0 sets no limit.")
     ] = 2047

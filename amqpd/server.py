@@ -20,9 +20,19 @@ from amqpd import __version__
 from amqpd.auth.users import UserStore, with_guest
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
+from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.recovery import Progress, Recovery
+from amqpd.broker.storage import Storage
+from amqpd.catalog.catalog import Catalog
+from amqpd.catalog.directory import DataDirectory, DataDirectoryError
+from amqpd.catalog.faults import CatalogError
 from amqpd.clock import Clock, SystemClock, Timers
 from amqpd.config import Config
-from amqpd.logs import ERROR, INFO, ROOT, event
+from amqpd.log.commit import Commits
+from amqpd.log.damage import NewerFormat
+from amqpd.log.files import DiskFiles
+from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
+from amqpd.net.disk import DiskThread, DiskWatch
 from amqpd.net.driver import LoopDriver
 from amqpd.net.listeners import ListenError, Listeners, bind
 from amqpd.net.memory import MemoryWatch, total_memory
@@ -35,7 +45,13 @@ from amqpd.turn import Turn
 SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"
 # Clients have so many seconds to answer connection.close, then their sockets are cut off.
 SHUTDOWN_SECONDS: Final = 2.0
+# The disk has so many seconds to take what is left; a disk that is full never does.
+FLUSH_SECONDS: Final = 6.0
 CANNOT_START: Final = 1
+BAD_DATA_DIRECTORY: Final = 2
+# Recovery that takes longer shows how far it is, so often.
+PROGRESS_SECONDS: Final = 1.0
+BAR_WIDTH: Final = 30
 # Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 
@@ -47,12 +63,16 @@ class Server:
         config: how it is to run.
         clock: its time.
         logger: parent of the loggers of its parts.
+
+    Raises:
+        DataDirectoryError, CatalogError: the data directory cannot be used.
     """
 
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
-        self.context = Context(clock, Timers(clock), Turn(), os.urandom)
+        self.storage, self._directory = open_storage(config, clock, logger.getChild("storage"))
+        self.context = Context(clock, self.storage.commits.timers, self.storage.commits.turn, os.urandom, self.storage)
         self.context.turn.on_fault = self._fault
         self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
         self.users = with_guest(UserStore(events=self.broker.events))
@@ -70,19 +90,32 @@ class Server:
         self.urls: dict[str, list[str]] = {}
         self._logger = logger
         self._driver: LoopDriver | None = None
+        self._disk: DiskThread | None = None
 
     async def start(self) -> None:
-        """Listen. When this returns, every listener accepts.
+        """Recover and listen. When this returns, every listener accepts.
 
         Raises:
             ListenError: an address cannot be listened on.
+            NewerFormat, CatalogError, OSError: the data directory cannot be used.
         """
         sockets = bind(self.config.host, self.config.port)
+        if self._directory is not None:
+            self._recover(self._directory)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
         await self.listeners.start(sockets)
         self.ports["amqp"] = sockets[0].getsockname()[1]
         self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
+
+    def _recover(self, directory: DataDirectory) -> None:
+        """Bring back what is in the data directory, and let everything that changes from now on go there."""
+        logger = self._logger.getChild("storage")
+        catalog = self.storage.catalog
+        assert catalog is not None  # there is a directory
+        Recovery(self.broker, catalog.load(), ShownProgress(self.clock, logger)).run()
+        self._disk = DiskThread(self.context, asyncio.get_running_loop())
+        DiskWatch(self.broker, directory.path, self.config.disk_free_limit, logger)
 
     def _fault(self, fault: Exception) -> None:
         event(self._logger, ERROR, "server.fault", error=fault)
@@ -100,21 +133,42 @@ class Server:
                 await anyio.sleep(0.01)
         for open_socket in list(self.listeners.open_sockets):
             open_socket.abort()
+        await self._finish_commits()
         if self._driver is not None:
             self._driver.stop()
 
+    async def _finish_commits(self) -> None:
+        """Bring everything to the disk, and let go of the data directory."""
+        if self._disk is None or self._directory is None:
+            return
+        commits = self.storage.commits
+        commits.close()
+        with anyio.move_on_after(FLUSH_SECONDS):
+            while not (self.context.turn.idle and commits.idle):
+                self.context.turn.finish()
+                await anyio.sleep(0.001)
+        self._disk.stop()
+        try:
+            self.storage.close()
+        except OSError as error:
+            event(self._logger, ERROR, "storage.unclosed", error=str(error))
+        self._directory.close()
+
 
 def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, or CANNOT_START."""
+    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, CANNOT_START or BAD_DATA_DIRECTORY."""
     clock = SystemClock()
     begun = clock.monotonic()
-    server = Server(config, clock, logging.getLogger(ROOT))
     options = {"use_uvloop": find_spec("uvloop") is not None}
     try:
+        server = Server(config, clock, logging.getLogger(ROOT))
         anyio.run(serve, server, begun, backend="asyncio", backend_options=options)
     except ListenError as error:
         sys.stderr.write(f"amqpd: {error}\n")
         return CANNOT_START
+    except (DataDirectoryError, CatalogError, NewerFormat) as error:
+        sys.stderr.write(f"amqpd: {error}\n")
+        return BAD_DATA_DIRECTORY
     return 0
 
 
@@ -136,6 +190,67 @@ async def serve(server: Server, begun: float) -> None:
             break
         await server.stop()
         event(logger, INFO, "server.stopped")
+
+
+def open_storage(config: Config, clock: Clock, logger: logging.Logger) -> tuple[Storage, DataDirectory | None]:
+    """What keeps messages and topology: a data directory, or nothing.
+
+    Raises:
+        DataDirectoryError, CatalogError: the directory cannot be used.
+    """
+    commits = Commits(Turn(), Timers(clock))
+    if config.memory:
+        return Storage(commits), None
+    directory = DataDirectory.open(config.data_dir)
+    syncs = config.sync == "fsync"
+    disk = Disk(DiskFiles(directory.path, syncs), commits, clock, config.sync != "none")
+    disk.on_damage = lambda damage: event(logger, WARNING, "storage.damaged", damage=str(damage))
+    try:
+        return Storage(commits, disk, Catalog.open(directory.catalog_path, syncs)), directory
+    except CatalogError:
+        directory.close()
+        raise
+
+
+class ShownProgress(Progress):
+    """Recovery in the log, and as a bar on a terminal, once it has taken a second."""
+
+    def __init__(self, clock: Clock, logger: logging.Logger) -> None:
+        self._clock = clock
+        self._logger = logger
+        self._begun = clock.monotonic()
+        self._shown = self._begun
+        self._total = self._done = self._messages = 0
+
+    def begin(self, total: int) -> None:
+        self._total = total
+
+    def queue(self, name: str, messages: int) -> None:
+        self._done += 1
+        self._messages += messages
+        now = self._clock.monotonic()
+        last = self._done == self._total
+        if now - self._shown < PROGRESS_SECONDS and not (last and self._shown > self._begun):
+            return
+        self._shown = now
+        if sys.stderr.isatty():
+            filled = BAR_WIDTH * self._done // self._total
+            bar = "#" * filled + "." * (BAR_WIDTH - filled)
+            text = f"\rrecovering [{bar}] {self._done} of {self._total} queues, {self._messages:,} messages"
+            sys.stderr.write(text + ("\n" if last else ""))
+            sys.stderr.flush()
+        else:
+            event(
+                self._logger,
+                INFO,
+                "storage.recovering",
+                queues=self._done,
+                of=self._total,
+                messages=self._messages,
+            )
+
+    def skipped(self, what: str, reason: str) -> None:
+        event(self._logger, WARNING, "storage.skipped", what=what, reason=reason)
 
 
 def announce(server: Server, seconds: float) -> None:

@@ -153,7 +153,10 @@ def take_extras(message: Message, extras: Table) -> None:
     deaths, first, last = extras.get("deaths"), extras.get("first"), extras.get("last")
     if deaths is not None and first is not None and last is not None:
         message.deaths = DeathHistory(
-            tuple(death_of(death) for death in elements(deaths)), death_of(first), death_of(last), texts(extras.get("keys"))
+            tuple(death_of(death) for death in elements(deaths)),
+            death_of(first),
+            death_of(last),
+            texts(extras.get("keys")),
         )
 
 

@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 from amqpd.broker.binding import Destination
 from amqpd.broker.broker import Broker
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.policy import Policy, PolicyError
 from amqpd.broker.queues.base import QueueSpec
 from amqpd.broker.storage import folder_of
-from amqpd.broker.vhost import ExchangeSpec, VHost
+from amqpd.broker.vhost import VHost
 from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, Topology
 from amqpd.errors import AMQPError
 from amqpd.wire.table import Table, TableError

@@ -179,11 +179,21 @@ class Storage:
             self._note_change()
 
     def close(self) -> None:
-        """The broker has ended: let go of all files."""
+        """The broker has ended, and no commit is under way: note how far everything is, and let go of all files.
+
+        Raises:
+            OSError: a note could not be written. The next start takes longer then; nothing is lost.
+        """
+        if self.disk is not None:
+            for backlog in list(self.disk.backlogs):
+                job = backlog.checkpoint()
+                if job is not None:
+                    job.run()
+                    job.sync()
+                backlog.close()
+            self.disk.files.close()
         if self.catalog is not None:
             self.catalog.close()
-        if self.disk is not None:
-            self.disk.files.close()
 
     def _writable(self) -> Catalog | None:
         """The catalog, if there is one that is to hear of a change now."""

@@ -64,7 +64,7 @@ class Member:
     def finished(self, job: Job) -> None:
         """A job of this member is done."""
 
-    def failed(self, error: OSError) -> None:
+    def failed(self, job: Job, error: OSError) -> None:
         """A job of this member could not be done, and will not be."""
 
 
@@ -163,12 +163,14 @@ class Commits(Work):
     """
 
     def __init__(self, turn: Turn, timers: Timers) -> None:
-        self._turn = turn
-        self._timers = timers
+        self.turn = turn
+        self.timers = timers
         self.number: i64 = 1  # of the commit that is being gathered
         self.done: i64 = 0  # the last one that is complete
         self.octets: i64 = 0  # gathered and under way
-        self.execute: Callable[[Commit], None] | None = None  # runs it, then calls finished() in this thread; None: here
+        self.execute: Callable[[Commit], None] | None = (
+            None  # runs it, then calls finished() in this thread; None: here
+        )
         self.on_stall: Callable[[OSError | None], None] | None = None  # the disk is full; None: it is not any more
         self._members: list[Member] = []
         self._waiters: list[Waiter] = []
@@ -228,7 +230,7 @@ class Commits(Work):
                 full = error
             else:
                 step.abandoned = True
-                step.member.failed(error)
+                step.member.failed(step.job, error)
         commit.steps = self._unfinished(commit.steps)
         commit.late = self._unfinished(commit.late)
         if full is not None:
@@ -245,7 +247,7 @@ class Commits(Work):
         return [step for step in steps if not step.done and not step.abandoned]
 
     def _begin(self) -> Commit:
-        now = self._timers.clock.monotonic()
+        now = self.timers.clock.monotonic()
         syncs_late = self._closing or now >= self._synced_late + SYNC_SECONDS
         if syncs_late:
             self._synced_late = now
@@ -289,7 +291,7 @@ class Commits(Work):
             self._stalled = True
             if self.on_stall is not None:
                 self.on_stall(error)
-        self._timers.call_later(RETRY_SECONDS, self._retry)
+        self.timers.call_later(RETRY_SECONDS, self._retry)
 
     def _retry(self) -> None:
         if self._underway is not None:
@@ -302,4 +304,4 @@ class Commits(Work):
     def _defer(self) -> None:
         if not self._deferred and self._underway is None:
             self._deferred = True
-            self._turn.defer_write(self)
+            self.turn.defer_write(self)

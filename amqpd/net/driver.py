@@ -20,6 +20,8 @@ class LoopDriver:
         self._sleep: asyncio.TimerHandle | None = None
         context.turn.wake = self._turn_has_work
         context.timers.wake = self._sleep_until_due
+        if not context.turn.idle:
+            self._turn_has_work()  # of recovery, which came before
         self._sleep_until_due()
 
     def stop(self) -> None:

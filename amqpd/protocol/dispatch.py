@@ -1,8 +1,8 @@
 """Which function handles which method, on channel 0 and on an open channel.
 
 Rule: a method that is not in HANDLERS is one that clients may not send on a channel (503), but for those that make,
-close and fill a channel (channel.open, channel.close, basic.publish: Channels handles them itself) and basic.ack, which
-the frame reader takes apart for Connection.on_ack.
+close and fill a channel (channel.open, channel.close, basic.publish: Channels handles them itself). A basic.ack gets
+here only when its channel was waiting for the disk; the others the frame reader takes apart for Connection.on_ack.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ HANDLERS: Final[Mapping[type[Method], Handler]] = {
     commands.Basic.Cancel: basic.cancel,
     commands.Basic.CancelOk: basic.cancel_ok,
     commands.Basic.Get: basic.get,
+    commands.Basic.Ack: basic.ack,
     commands.Basic.Nack: basic.nack,
     commands.Basic.Reject: basic.reject,
     commands.Basic.Recover: basic.recover,

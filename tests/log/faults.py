@@ -273,9 +273,7 @@ def put(content: bytearray, position: int, data: bytes) -> None:
         content[position : position + len(data)] = data
 
 
-def rename(
-    entries: dict[str, MemoryFile | MemoryFolder], names: dict[str, MemoryFile | MemoryFolder | None]
-) -> None:
+def rename(entries: dict[str, MemoryFile | MemoryFolder], names: dict[str, MemoryFile | MemoryFolder | None]) -> None:
     for name, node in names.items():
         if node is None:
             entries.pop(name, None)

@@ -13,6 +13,8 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Final, final
 
+from mypy_extensions import i64
+
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.exchanges.base import Exchange, ExchangeHost, HostedExchange
 from amqpd.broker.exchanges.immediate import IMMEDIATE_TYPES
@@ -20,6 +22,7 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues.sink import MessageSink
 from amqpd.clock import Timer
 from amqpd.errors import PreconditionFailed
+from amqpd.log.commit import SAFE
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import Field, Table
 
@@ -75,15 +78,16 @@ class DelayedExchange(HostedExchange):
         else:
             self._inner.match(keys, message, found)
 
-    def hold(self, keys: Sequence[str], message: Message, delay: int) -> None:
+    def hold(self, keys: Sequence[str], message: Message, delay: int) -> i64:
         """Route a message so many milliseconds from now, unless the exchange is deleted before."""
         if self._closed:
-            return
+            return SAFE
         deadline = self.host.context.clock.monotonic() + delay / 1000
         self._arrivals += 1
         heapq.heappush(self._held, (deadline, self._arrivals, keys, message))
         if deadline < self._wakes_at:
             self._sleep_until(deadline)
+        return SAFE
 
     def _release(self) -> None:
         """Route what has waited long enough."""

@@ -22,8 +22,9 @@ from amqpd.log.acks import Acks, AcksWrite
 from amqpd.log.commit import SAFE, Commits, Job, Member
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
-from amqpd.log.log import Log, LogWrite, Rewrite
-from amqpd.log.ranges import Ranges
+from amqpd.log.log import Log
+from amqpd.log.rewrite import Rewrite
+from amqpd.log.write import LogRemoval, LogWrite
 
 SPILL: Final = "spill"  # the folder of all that does not outlive the process
 PAGE_OCTETS: Final = 1024 * 1024  # read back at a time
@@ -102,7 +103,6 @@ class Backlog(Member):
         self._pending: list[Unwritten] = []  # for the next commit
         self._writing: list[Unwritten] = []  # in the commit that is under way
         self._read_through: i64 = -1  # everything up to here was read back
-        self._rewrite: Rewrite | None = None
         self._ended = False
         disk.backlogs[self] = None
 
@@ -113,7 +113,7 @@ class Backlog(Member):
         for damage in self._log.open():
             self._disk.damaged(damage)
         gone = self._acks.gone
-        next_position = max(self._log.next_offset, gone.last() + 1, self._acks.delivered)
+        next_position = max(self._log.next_offset, self._acks.next_position)
         present = self._log.present()
         below: i64 = 0
         for first, last in present.intervals():  # what is not there any more, or need not be, is gone
@@ -189,23 +189,6 @@ class Backlog(Member):
         if not self._durable:
             self._drop_read()
 
-    def returned(self, position: i64, deliveries: i64) -> None:
-        """A message came back that was delivered so often."""
-        self._acks.returned(position, deliveries)
-        self._disk.commits.join(self, 0)
-
-    def progress(self) -> None:
-        """Messages were delivered; after a restart they are flagged as redelivered, should they still be there."""
-        if not self.joined and self._lane.handed_out() > self._acks.delivered:
-            self._disk.commits.join(self, 0)
-
-    def skip_through(self, position: i64) -> None:
-        """All messages up to this position are gone, whether they were read back or not."""
-        self._read_through = position
-        self._pending = [item for item in self._pending if item.position > position]
-        self._acks.settle_through(position)
-        self._disk.commits.join(self, 0)
-
     def page(self) -> list[Stored]:
         """The next messages that were not read back yet, in the order of their positions; none when there are none."""
         while True:
@@ -276,17 +259,31 @@ class Backlog(Member):
         return log.begin()
 
     def begin_late(self) -> Job | None:
-        if not self._durable or self._ended:
+        if self._ended:
             return None
-        self._acks.handed_out(self._lane.handed_out())
-        return self._acks.begin()
+        acks: AcksWrite | None = None
+        if self._durable:
+            self._acks.handed_out(self._lane.handed_out())
+            acks = self._acks.begin()
+        removal = self._log.begin_late()
+        rewrite = self._log.rewrite(self._acks.gone)
+        if acks is None and removal is None and rewrite is None:
+            return None
+        return LateJobs(acks, removal, rewrite)
 
     def finished(self, job: Job) -> None:
+        if self._ended:
+            return
         if isinstance(job, LogWrite):
             self._log.finished(job)
             self._writing = []
-        elif isinstance(job, AcksWrite):
-            self._acks.finished(job)
+        elif isinstance(job, LateJobs):
+            if job.acks is not None:
+                self._acks.finished(job.acks)
+            if job.rewrite is not None:
+                self._log.finished_rewrite(job.rewrite)
+                self._report_damage()
+                self._disk.commits.join(self, 0)  # to remove the old file
 
     def failed(self, job: Job, error: OSError) -> None:
         self._ended = True
@@ -294,9 +291,35 @@ class Backlog(Member):
         self._writing.clear()
         self._on_failure(error)
 
+    def checkpoint(self) -> Job | None:
+        """A job after which the next start has nothing to scan; only while no commit is under way."""
+        return self._log.checkpoint()
+
     def close(self) -> None:
         """Write nothing any more."""
         self._ended = True
         self._pending.clear()
         self._disk.backlogs.pop(self, None)
         self._log.close()
+
+
+@final
+class LateJobs(Job):
+    """What takes something away from a backlog: acknowledgements, files in which nothing lives, survivors that move."""
+
+    def __init__(self, acks: AcksWrite | None, removal: LogRemoval | None, rewrite: Rewrite | None) -> None:
+        self.acks = acks
+        self.rewrite = rewrite
+        self._removal = removal
+
+    def run(self) -> None:
+        if self.acks is not None:
+            self.acks.run()
+        if self._removal is not None:
+            self._removal.run()
+        if self.rewrite is not None:
+            self.rewrite.run()
+
+    def sync(self) -> None:
+        if self.acks is not None:
+            self.acks.sync()

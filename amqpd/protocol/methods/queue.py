@@ -94,9 +94,7 @@ def declare_reply_queue(channel: Channel, name: str, nowait: bool) -> None:
 
 def declare_ok(channel: Channel, name: str, messages: int, consumers: int) -> None:
     """The answer to both kinds of declare."""
-    channel.send_when_kept(
-        make(commands.Queue.DeclareOk, queue=name, message_count=messages, consumer_count=consumers)
-    )
+    channel.send_when_kept(make(commands.Queue.DeclareOk, queue=name, message_count=messages, consumer_count=consumers))
 
 
 def bind(channel: Channel, method: commands.Queue.Bind) -> None:

@@ -1,0 +1,271 @@
+"""The acknowledgement journal of one queue: which positions are no longer live, on the disk.
+
+Rule: what may live here knows positions, never records. Every entry of the journal is a statement that stays true
+(these positions are gone, everything below this one was handed out), so that entries may be read twice, out of order or
+without those before them; what matters is only that none is on the disk earlier than the records it may depend on.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from mypy_extensions import i64
+
+from amqpd.log.commit import Job
+from amqpd.log.damage import Damage
+from amqpd.log.files import Files
+from amqpd.log.journal import DELTA, SNAPSHOT, Journal, damages_of, entry, header
+from amqpd.log.ranges import Ranges, ranges_of
+
+# A file is replaced by a snapshot when it is larger than this and has grown to so many times what it began with.
+SMALL: Final = 64 * 1024
+GROWTH: Final = 4
+
+
+@final
+class AcksWrite(Job):
+    """What is to be written to a journal. It may be run again when it failed.
+
+    Args:
+        files: where the journal is.
+        folder: the queue's.
+        number: of the file.
+        position: in the file, where data is put; 0 makes the file.
+        data: one entry, behind a header when the file is new.
+        named: the file's name is safe.
+        obsolete: paths that are removed once a new file is safe.
+
+    Attributes:
+        safe: it survives power loss.
+        doubted: a sync failed. The disk may have lost what earlier jobs wrote and nobody synced, too.
+    """
+
+    def __init__(
+        self, files: Files, folder: str, number: int, position: int, data: bytes, named: bool, obsolete: list[str]
+    ) -> None:
+        self.number = number
+        self.position = position
+        self.data = data
+        self.named = named
+        self.obsolete = obsolete
+        self.safe = False
+        self.doubted = False
+        self._files = files
+        self._folder = folder
+        self._path = path_of(folder, number)
+
+    def run(self) -> None:
+        """Write. Blocks; may raise OSError. A file that replaces others is synced here, and they are removed."""
+        self.safe = False
+        if self.position == 0:
+            self._files.make_folder(self._folder)
+        self._files.write(self._path, self.position, self.data)
+        if self.obsolete:
+            self.sync()
+            for path in self.obsolete:
+                self._files.remove(path)
+
+    def sync(self) -> None:
+        """Make it and what earlier jobs wrote survive power loss. Blocks; after an OSError run() comes first again."""
+        if self.safe:
+            return
+        try:
+            self._files.sync(self._path)
+        except OSError:
+            self.doubted = True
+            raise
+        if not self.named:
+            self._files.sync_folder(self._folder)
+            self._files.sync_folder(self._folder.rpartition("/")[0])
+        self.safe = True
+
+
+@final
+class Acks:
+    """Which positions of a queue are gone, and what must be known of the others after a restart.
+
+    settle() and its like only gather in memory; begin() gives what was gathered as a job. All methods belong to the
+    main thread, the job to any one thread; meanwhile gathering goes on.
+
+    Args:
+        files: where the journal is.
+        folder: the queue's; made by the first job (the name of its parent must be safe before that).
+        small: octets up to which a file is never replaced by a smaller one.
+
+    Attributes:
+        gone: every position that is not live: acknowledged, dropped, or never written. As of the last gather().
+        delivered: every position below was handed out at least once.
+        counts: how often a live position came back.
+    """
+
+    def __init__(self, files: Files, folder: str, small: int = SMALL) -> None:
+        self.gone = Ranges()
+        self.delivered: i64 = 0
+        self.counts: dict[int, int] = {}
+        self._files = files
+        self._folder = folder
+        self._small = small
+        self._settled: list[i64] = []
+        self._fresh = Ranges()  # gone, and not in a job yet
+        self._fresh_counts: dict[int, int] = {}
+        self._told_delivered: i64 = 0  # the last one that is in a job
+        self._number: int = 0  # of the file; it exists if _size > 0
+        self._size: int = 0
+        self._first_size: int = 0  # with its snapshot alone
+        self._named = False  # its name is safe
+        self._obsolete: list[str] = []  # files that are not as they should be; the next job replaces them
+        self._job: AcksWrite | None = None
+
+    @property
+    def next_position(self) -> i64:
+        """The lowest position above all that the journal mentions.
+
+        A new message must not get a lower one, even if no record says so: a position that is gone stays gone.
+        """
+        highest: i64 = max(self.gone.last() + 1, self.delivered)
+        for position in self.counts:
+            highest = max(highest, position + 1)
+        return highest
+
+    def open(self) -> list[Damage]:
+        """Read what is there; once, before anything else. Changes nothing on the disk.
+
+        A torn tail is what power loss leaves; what is broken elsewhere is told, and the rest used. Either way the next
+        job writes a new file: appending to this one could bring back what is behind the broken place.
+
+        Raises:
+            NewerFormat: a newer amqpd wrote this.
+            OSError: from the disk.
+        """
+        journals = self._journals()
+        for journal in journals:
+            self._take(journal)
+        self._told_delivered = self.delivered
+        if not journals:
+            return []
+        newest = journals[0]
+        self._number = newest.number
+        self._size = newest.end
+        self._first_size = newest.first_size
+        if len(journals) > 1 or not newest.intact:
+            self._obsolete = [journal.path for journal in journals]
+        return damages_of(journals)
+
+    def settle(self, position: i64) -> None:
+        """The position is gone. HOT: once per message."""
+        self._settled.append(position)
+
+    def settle_through(self, position: i64) -> None:
+        """The position and every one below it are gone."""
+        self.settle_range(0, position)
+
+    def settle_range(self, first: i64, last: i64) -> None:
+        """Every position from first to last is gone; nothing when last is below first."""
+        self.gone.add(first, last)
+        self._fresh.add(first, last)
+        if self.counts:
+            self.counts = _outside(self.counts, first, last)
+            self._fresh_counts = _outside(self._fresh_counts, first, last)
+
+    def returned(self, position: i64, deliveries: int) -> None:
+        """The position is live and came back; it was delivered so many times."""
+        self.counts[position] = deliveries
+        self._fresh_counts[position] = deliveries
+
+    def handed_out(self, position: i64) -> None:
+        """Every position below this one was handed out. A lower one than before changes nothing."""
+        if position > self.delivered:
+            self.delivered = position
+
+    def gather(self) -> None:
+        """Bring gone up to date with what was settled since."""
+        settled = self._settled
+        if not settled:
+            return
+        self._settled = []
+        settled.sort()
+        runs = ranges_of(settled)
+        self.gone.update(runs)
+        self._fresh.update(runs)
+        if self.counts:
+            self._forget_counts(settled)
+
+    def begin(self) -> AcksWrite | None:
+        """Gather, and return everything that no job has written yet as one; None if that is nothing.
+
+        Until finished() was called with it there must be no other.
+        """
+        assert self._job is None, "a write is under way"
+        self.gather()
+        if self._obsolete or (self._size > self._small and self._size > GROWTH * self._first_size):
+            self._job = self._replacement()
+        elif self._fresh or self._fresh_counts or self._told_delivered != self.delivered:
+            self._job = self._addition() if self._size > 0 else self._replacement()
+        else:
+            return None
+        self._fresh = Ranges()
+        self._fresh_counts = {}
+        self._told_delivered = self.delivered
+        return self._job
+
+    def finished(self, write: AcksWrite) -> None:
+        """The job was run. Whether it was synced makes no difference here."""
+        assert write is self._job, "not the write that is under way"
+        self._job = None
+        self._number = write.number
+        self._size = write.position + len(write.data)
+        self._named = write.safe or (self._named and write.position > 0)
+        if write.position == 0:
+            self._first_size = self._size
+            self._obsolete = []
+        elif write.doubted:
+            self._obsolete = [path_of(self._folder, self._number)]
+
+    def _addition(self) -> AcksWrite:
+        data = entry(DELTA, self._fresh, self.delivered, self._fresh_counts)
+        return AcksWrite(self._files, self._folder, self._number, self._size, data, self._named, [])
+
+    def _replacement(self) -> AcksWrite:
+        """A new file with everything; the first one, too."""
+        data = header() + entry(SNAPSHOT, self.gone, self.delivered, self.counts)
+        obsolete = self._obsolete
+        if self._size > 0 and not obsolete:
+            obsolete = [path_of(self._folder, self._number)]
+        number = self._number + 1 if obsolete else self._number
+        return AcksWrite(self._files, self._folder, number, 0, data, False, obsolete)
+
+    def _forget_counts(self, settled: list[i64]) -> None:
+        for position in settled:
+            self.counts.pop(position, None)
+            self._fresh_counts.pop(position, None)
+
+    def _journals(self) -> list[Journal]:
+        """Every file there is, the newest first. All are read before anything is changed."""
+        found: list[Journal] = []
+        for name in self._files.names(self._folder):
+            start, _, digits = name.partition(".")
+            if start == "acks" and digits.isdecimal():
+                path = f"{self._folder}/{name}"
+                found.append(Journal(path, int(digits), self._files.read(path, 0, self._files.size(path))))
+        return sorted(found, key=_number_of, reverse=True)
+
+    def _take(self, journal: Journal) -> None:
+        """Make the statements of a file one's own."""
+        self.gone.update(journal.gone)
+        self.handed_out(journal.delivered)
+        for position, count in journal.counts.items():
+            self.counts[position] = max(count, self.counts.get(position, 0))
+        self.counts = {position: count for position, count in self.counts.items() if not self.gone.covers(position)}
+
+
+def path_of(folder: str, number: int) -> str:
+    """Where the journal of that number is."""
+    return f"{folder}/acks.{number}"
+
+
+def _outside(counts: dict[int, int], first: i64, last: i64) -> dict[int, int]:
+    return {position: count for position, count in counts.items() if position < first or position > last}
+
+
+def _number_of(journal: Journal) -> int:
+    return journal.number

@@ -1,0 +1,47 @@
+"""Rows and catalogs for tests of the catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amqpd.catalog.catalog import Catalog, CatalogWrite
+from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, Topology, VHostRow
+
+VHOST = VHostRow("/", '{"description":"Default virtual host"}')
+EXCHANGE = ExchangeRow("/", "orders", "topic", auto_delete=False, internal=True, arguments=b"\x01aS\x00\x00\x00\x01b")
+QUEUE = QueueRow(7, "/", "jobs", "classic", auto_delete=True, arguments=b"")
+BINDING = BindingRow("/", "orders", True, "jobs", "order.#", b"\x01kt\x01")
+POLICY = PolicyRow("/", "ttl", False, "^jobs", "queues", -3, '{"message-ttl":1000}')
+
+
+def queue(number: int, name: str | None = None, vhost: str = "/") -> QueueRow:
+    """A queue, by default with a name made of its id."""
+    return QueueRow(number, vhost, name or f"queue-{number}", "quorum", False, b"")
+
+
+def binding(key: str, destination: str = "jobs", source: str = "orders", vhost: str = "/") -> BindingRow:
+    """A binding of a queue."""
+    return BindingRow(vhost, source, True, destination, key, b"")
+
+
+def opened(folder: Path, syncs: bool = False) -> Catalog:
+    """The catalog in a folder."""
+    return Catalog.open(folder / "catalog.sqlite", syncs)
+
+
+def commit(catalog: Catalog) -> CatalogWrite:
+    """Write all that was gathered."""
+    write = catalog.begin()
+    assert write is not None
+    write.run()
+    catalog.finished(write)
+    return write
+
+
+def loaded(folder: Path) -> Topology:
+    """What a catalog holds that nobody has open."""
+    catalog = opened(folder)
+    try:
+        return catalog.load()
+    finally:
+        catalog.close()
