@@ -36,8 +36,8 @@ class Index:
     """Places in a segment, about one for every EVERY octets, by offset and by time.
 
     An entry is a record's offset, the latest time of all records before it in the segment, and its position. The latest
-    time, and not the record's own, because clocks are set back: so it never falls from entry to entry. Entries are kept as
-    octets: a hundred thousand of them are no hundred thousand objects.
+    time, and not the record's own, because clocks are set back: so it never falls from entry to entry. Entries are
+    kept as octets: a hundred thousand of them are no hundred thousand objects.
     """
 
     def __init__(self, entries: bytes = b"") -> None:

@@ -1,7 +1,7 @@
 """A log: records in order of their offsets, in segments on the disk.
 
-Rule: what may live here is the log as its owner sees it: append, read, forget. What a record, a segment, a place or a job
-is, the files beside this one know. Only the owner's thread calls a Log; its jobs run in the worker thread.
+Rule: what may live here is the log as its owner sees it: append, read, forget. What a record, a segment, a place or a
+job is, the files beside this one know. Only the owner's thread calls a Log; its jobs run in the worker thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from amqpd.log.segment import HEADER, SPAN, Segment, count_without, header_of
 from amqpd.log.write import LogRemoval, LogWrite, Part
 
 SEGMENT_SIZE: Final = 16 * 1024 * 1024
-REWRITTEN_FROM: Final = 1 << 20  # octets; what a smaller segment wastes is not worth the work
+REWRITTEN_PART: Final = 16  # segments below this part of the usual size are not rewritten: they waste little
 REWRITTEN_SHARE: Final = 4  # a segment is rewritten when at most one of so many records lives
 
 
@@ -30,8 +30,8 @@ REWRITTEN_SHARE: Final = 4  # a segment is rewritten when at most one of so many
 class Log:
     """A log in a folder.
 
-    Offsets ascend, with gaps. Appended records are gathered in memory; begin() takes them as a job for the worker thread,
-    and after finished() they can be read. At most one LogWrite, one LogRemoval and one Rewrite are under way.
+    Offsets ascend, with gaps. Appended records are gathered in memory; begin() takes them as a job for the worker
+    thread, and after finished() they can be read. At most one LogWrite, one LogRemoval and one Rewrite are under way.
 
     Attributes:
         next_offset: the highest offset seen, plus one.
@@ -131,7 +131,7 @@ class Log:
         return segment
 
     def seal(self) -> None:
-        """End the segment that is appended to, so that it can be forgotten or rewritten; the next record begins another."""
+        """End the segment that is appended to, so that it can be forgotten or rewritten; the next record begins one."""
         segment = self._active
         if segment is not None:
             segment.seal()
@@ -267,8 +267,8 @@ class Log:
     def begin_late(self) -> LogRemoval | None:
         """Return the removal of what was forgotten or rewritten as a job; None if there is nothing to remove.
 
-        It takes away, like an acknowledgement: it may only run when the records of all logs are synced that were appended
-        before forget().
+        It takes away, like an acknowledgement: it may only run when the records of all logs are synced that were
+        appended before forget().
         """
         if not self._removed:
             return None
@@ -288,7 +288,7 @@ class Log:
             segment = self._segments[index]
             if (
                 segment.sealed
-                and segment.size >= REWRITTEN_FROM
+                and segment.size * REWRITTEN_PART >= self._segment_size
                 and segment.written == segment.size
                 and segment.mostly_dead(gone, REWRITTEN_SHARE)
             ):

@@ -16,6 +16,7 @@ LIMIT = 1 << 61  # twice as much still fits into an i64
 # Up to so many runs are put in one by one; more are merged in one pass over the intervals between the first and the
 # last of them. Moving memory costs about a tenth of merging it.
 ONE_BY_ONE = 8
+NEAR = 4  # so many intervals are tried before a search
 
 
 @final
@@ -194,23 +195,50 @@ class Ranges:
             del self._lasts[low + 1 : high]
 
     def _merge(self, other: Ranges) -> None:
-        """Put in many intervals, in one pass over those between the first and the last of them."""
-        low = bisect_left(self._lasts, other._firsts[0] - 1)
-        high = bisect_right(self._firsts, other._lasts[-1] + 1)
-        merged = Ranges()
-        index = low
-        for position in range(len(other._firsts)):
-            first: i64 = other._firsts[position]
-            while index < high and i64(self._firsts[index]) < first:
-                merged.add(self._firsts[index], self._lasts[index])
+        """Put in many intervals, in one pass over those between the first and the last of them.
+
+        Only the intervals that are touched are looked at one by one, the others are moved in memory: acknowledgements
+        in random order leave a million of them.
+        """
+        start = bisect_left(self._lasts, other._firsts[0] - 1)
+        end = bisect_right(self._firsts, other._lasts[-1] + 1)
+        merged = Ranges()  # its count is that of positions which are new
+        index = start
+        for place in range(len(other._firsts)):
+            first: i64 = other._firsts[place]
+            last: i64 = other._lasts[place]
+            low = self._reaching(first - 1, index, end)
+            if low > index:
+                merged._firsts.extend(self._firsts[index:low])
+                merged._lasts.extend(self._lasts[index:low])
+                index = low
+            while index < end and i64(self._firsts[index]) <= last + 1:
+                first = min(first, i64(self._firsts[index]))
+                last = max(last, i64(self._lasts[index]))
+                merged._count -= i64(self._lasts[index]) - i64(self._firsts[index]) + 1
                 index += 1
-            merged.add(first, other._lasts[position])
-        while index < high:
-            merged.add(self._firsts[index], self._lasts[index])
-            index += 1
-        self._count += merged._count - self._positions(low, high)
-        self._firsts[low:high] = merged._firsts
-        self._lasts[low:high] = merged._lasts
+            merged._add_ascending(first, last)
+        merged._firsts.extend(self._firsts[index:end])
+        merged._lasts.extend(self._lasts[index:end])
+        self._count += merged._count
+        self._firsts[start:end] = merged._firsts
+        self._lasts[start:end] = merged._lasts
+
+    def _reaching(self, position: i64, low: i64, high: i64) -> i64:
+        """Return the index from low to high of the first interval that reaches the position."""
+        for index in range(low, min(low + NEAR, high)):
+            if i64(self._lasts[index]) >= position:
+                return index
+        return bisect_left(self._lasts, position, min(low + NEAR, high), high)
+
+    def _add_ascending(self, first: i64, last: i64) -> None:
+        """Put in an interval that begins no earlier than the last one."""
+        end: i64 = self._lasts[-1] if self._lasts else -2
+        if first > end + 1:
+            self._append(first, last)
+        elif last > end:
+            self._lasts[-1] = last
+            self._count += last - end
 
     def _positions(self, low: i64, high: i64) -> i64:
         """How many positions are in the intervals from index low to before index high."""

@@ -16,7 +16,6 @@ from amqpd.broker.queues.ready import Ready
 from amqpd.broker.queues.room import Room
 from amqpd.wire.properties import PRIORITY
 
-
 LEVEL_BITS: Final = 8  # of a position tell the lane
 LEVEL_MASK: Final = (1 << LEVEL_BITS) - 1
 
@@ -78,15 +77,13 @@ class PriorityLanes(Ready):
             lane.progress()
 
     def recover(self) -> None:
-        level: i64 = 0
-        for lane in self._lanes:
+        for level, lane in enumerate(self._lanes):
             lane.recover()
             self.count += lane.count
             self.octets += lane.octets
             self.stored = self.stored or lane.stored
             if lane.count:
                 self._top = level
-            level += 1
 
     def close(self) -> None:
         for lane in self._lanes:

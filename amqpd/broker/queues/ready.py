@@ -13,8 +13,8 @@ class Ready:
     take() leaves what is known of the message that it returned in ``position``, ``deliveries`` and ``deadline``: a
     tuple per message would cost more than the rest of the call.
 
-    ``count`` is the number of messages, ``octets`` the sum of their bodies. While ``stored`` is True, messages may be on
-    the disk, so settle() has to be called for each one that is gone for good.
+    ``count`` is the number of messages, ``octets`` the sum of their bodies. While ``stored`` is True, messages may be
+    on the disk, so settle() has to be called for each one that is gone for good.
     """
 
     def __init__(self) -> None:
