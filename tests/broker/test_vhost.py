@@ -236,6 +236,14 @@ def test_a_cascade_stops_at_an_exchange_that_still_leads_somewhere(vhost: VHost)
     assert routed(vhost, "a", "k") == ["other"]
 
 
+def test_an_auto_delete_exchange_that_leads_to_itself_can_be_deleted(vhost: VHost) -> None:
+    exchange = vhost.create_exchange("x", AUTO_DELETE)
+    bind(vhost, exchange, exchange)
+    vhost.delete_exchange(exchange)
+    assert "x" not in vhost.exchanges
+    assert vhost._sources == {}
+
+
 def test_two_ways_up_to_the_same_exchange_delete_it_once(vhost: VHost) -> None:
     top, left, right = (vhost.create_exchange(name, AUTO_DELETE) for name in ("top", "left", "right"))
     queue = new_queue(vhost)

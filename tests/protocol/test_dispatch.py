@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pamqp import base, commands
 
-from amqpd.protocol.dispatch import HANDLERS
+from amqpd.protocol.dispatch import CONNECTION_HANDLERS, HANDLERS
+from amqpd.protocol.state import LEGAL
 from amqpd.wire.frames import BODY, HEARTBEAT_FRAME, METHOD, frame
 from amqpd.wire.methods import AccessRequest, AccessRequestOk, encode, ids, make
 from tests.builders import Client, header_bytes
@@ -70,6 +71,10 @@ def assert_closed(client: Client, code: int, text: str, command: Command | None)
 def test_a_client_may_send_what_has_a_handler_and_the_three_methods_of_the_connection() -> None:
     assert set(HANDLERS) | BY_THE_CONNECTION == set(ON_OPEN)
     assert not set(HANDLERS) & BY_THE_CONNECTION
+
+
+def test_what_some_state_allows_on_channel_0_has_a_handler_and_nothing_else_has() -> None:
+    assert set(CONNECTION_HANDLERS) == frozenset().union(*LEGAL.values())
 
 
 @every_method

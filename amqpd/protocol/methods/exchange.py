@@ -7,6 +7,7 @@ from typing import Final
 from pamqp import commands
 
 from amqpd.auth.permissions import Access
+from amqpd.broker.arguments import invalid_type
 from amqpd.broker.declaration import RESERVED_PREFIX, ExchangeSpec, check_equivalent_exchange, check_new_exchange
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange
@@ -45,9 +46,7 @@ def declare_active(channel: Channel, method: commands.Exchange.Declare) -> None:
     alternate = spec.arguments.get("alternate-exchange")
     if alternate is not None:
         if not isinstance(alternate.value, str):
-            raise PreconditionFailed(
-                f"invalid type '{alternate.type_name}' for arg 'alternate-exchange' in {vhost.exchange_text(name)}"
-            )
+            raise invalid_type("exchange", "alternate-exchange", name, vhost.name, alternate)
         session.check_exchange(Access.READ, name)
         session.check_exchange(Access.WRITE, alternate.value)
     vhost.create_exchange(name, spec, session.user.name)

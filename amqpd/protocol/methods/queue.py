@@ -7,7 +7,7 @@ from typing import Final
 from pamqp import commands
 
 from amqpd.auth.permissions import Access
-from amqpd.broker.arguments import with_effective_type
+from amqpd.broker.arguments import invalid_type, with_effective_type
 from amqpd.broker.declaration import RESERVED_PREFIX, check_equivalent_queue, check_lock
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.queues.base import Queue, QueueSpec
@@ -72,9 +72,7 @@ def check_dead_letter_access(channel: Channel, name: str, arguments: Table) -> N
     if exchange is None:
         return
     if not isinstance(exchange.value, str):
-        raise PreconditionFailed(
-            f"invalid type '{exchange.type_name}' for arg 'x-dead-letter-exchange' in {channel.vhost.queue_text(name)}"
-        )
+        raise invalid_type("queue", "x-dead-letter-exchange", name, channel.vhost.name, exchange)
     channel.session.check_queue(Access.READ, name)
     channel.session.check_exchange(Access.WRITE, exchange.value)
 

@@ -58,6 +58,13 @@ def test_a_prefetch_size_is_not_implemented(client: Client) -> None:
 # basic.consume and cancel.
 
 
+def test_a_quorum_queue_has_no_place_on_a_channel_whose_consumers_share_a_limit(client: Client) -> None:
+    client.declare("q", durable=True, arguments={"x-queue-type": "quorum"})
+    client.call(1, commands.Basic.Qos, commands.Basic.QosOk, prefetch_count=1, global_=True)
+    client.send(1, commands.Basic.Consume, queue="q")
+    assert_closed(client, 540, "NOT_IMPLEMENTED - queue 'q' in vhost '/' does not support global qos", 20)
+
+
 def test_consume_ok_comes_before_the_first_delivery(client: Client) -> None:
     fill(client, 1)
     client.send(1, commands.Basic.Consume, queue="q", consumer_tag="t")
