@@ -27,7 +27,7 @@ ROWS = (
     ("protocol",),
     ("net",),
     ("management",),
-    ("server",),
+    ("check", "server"),
     ("cli", "testing"),
     ("__main__",),
 )

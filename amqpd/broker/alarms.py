@@ -6,7 +6,7 @@ A connection is blocked only when it publishes; those that consume are left alon
 from __future__ import annotations
 
 from amqpd.broker.events import Events
-from amqpd.broker.flow import Publisher
+from amqpd.broker.publisher import Publisher
 
 MEMORY = "memory"
 DISK = "disk"

@@ -11,35 +11,15 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from amqpd.broker.context import Context
+from amqpd.broker.publisher import Publisher
 from amqpd.clock import Timer
 
 HOLD_ABOVE: Final = 4000  # ready messages
 RELEASE_BELOW: Final = 2000
 HOLD_SECONDS: Final = 0.5
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Publisher:
-    """A connection, as those see it who may have to slow it down: crowded queues and resource alarms."""
-
-    def hold(self) -> bool:
-        """Stop reading. False when that would do harm: a connection that consumes must be able to acknowledge."""
-        raise NotImplementedError
-
-    def release(self) -> None:
-        """Read again."""
-        raise NotImplementedError
-
-    def rest(self) -> None:
-        """Leave the broker most of its time for others, until the end of the current read decides anew."""
-        raise NotImplementedError
-
-    def unblock(self) -> None:
-        """No resource alarm is set any more."""
-        raise NotImplementedError
 
 
 @final

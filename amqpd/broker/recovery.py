@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from mypy_extensions import mypyc_attr
+
 from amqpd.broker.binding import Destination
 from amqpd.broker.broker import Broker
 from amqpd.broker.declaration import ExchangeSpec
@@ -22,12 +24,9 @@ from amqpd.errors import AMQPError
 from amqpd.wire.table import Table, TableError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Progress:
-    """Told how far recovery is. This one says nothing.
-
-    Args:
-        total: queues.
-    """
+    """Told how far recovery is. This one says nothing."""
 
     def begin(self, total: int) -> None:
         """So many queues are to be recovered."""

@@ -75,9 +75,16 @@ class AcksWrite(Job):
             self.doubted = True
             raise
         if not self.named:
-            self._files.sync_folder(self._folder)
-            self._files.sync_folder(self._folder.rpartition("/")[0])
+            self._sync_names()
         self.safe = True
+
+    def _sync_names(self) -> None:
+        """The file's name, the folder's, and those of the folders it is in: make_folder may have made them all."""
+        folder = self._folder
+        self._files.sync_folder(folder)
+        while folder:
+            folder = folder.rpartition("/")[0]
+            self._files.sync_folder(folder)
 
 
 @final
@@ -89,7 +96,7 @@ class Acks:
 
     Args:
         files: where the journal is.
-        folder: the queue's; made by the first job (the name of its parent must be safe before that).
+        folder: the queue's; made by the first job.
         small: octets up to which a file is never replaced by a smaller one.
 
     Attributes:
@@ -243,8 +250,8 @@ class Acks:
         """Every file there is, the newest first. All are read before anything is changed."""
         found: list[Journal] = []
         for name in self._files.names(self._folder):
-            start, _, digits = name.partition(".")
-            if start == "acks" and digits.isdecimal():
+            digits = name.removeprefix("acks.")
+            if digits.isdecimal() and name == f"acks.{int(digits)}":  # not acks.007 of somebody else's
                 path = f"{self._folder}/{name}"
                 found.append(Journal(path, int(digits), self._files.read(path, 0, self._files.size(path))))
         return sorted(found, key=_number_of, reverse=True)

@@ -192,8 +192,11 @@ class Log:
                 part.segment.vouched = part.size
             return
         self._new_names = write.new_names
-        self._unsynced = write.unsynced
-        self._unvouched = [part.segment for part in write.checkpoints if part.segment.sealed] + self._unvouched
+        kept = [segment.path for segment in self._segments]  # others were forgotten meanwhile, their files may be gone
+        self._unsynced = [path for path in write.unsynced if path in kept]
+        for part in write.checkpoints:
+            if part.segment.sealed and part.segment.path in kept:
+                self._unvouched.append(part.segment)
 
     def read(self, offset: i64, octets: i64) -> list[Record]:
         """Return records from an offset on, in order; [] behind what is written.

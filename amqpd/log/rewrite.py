@@ -5,6 +5,7 @@ Rule: what may live here copies records from file to file. Rewrite.run() runs in
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final, final
 
 from mypy_extensions import i64
@@ -58,8 +59,9 @@ class Rewrite:
         self._files.rename(new, result.path)
         self._files.sync_folder(self._folder)
         result.seal()
-        # The segment is safe by now; so is vouching for it.
-        self._files.write(result.index_path, 0, result.checkpoint().encode())
+        # The segment is safe by now, so that something may vouch for it. When this fails, the next open reads it.
+        with contextlib.suppress(OSError):
+            self._files.write(result.index_path, 0, result.checkpoint().encode())
         result.written = result.size
         self.result = result
         self.octets = result.size

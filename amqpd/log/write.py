@@ -70,7 +70,7 @@ class LogWrite(Job):
         if self.new_names:
             self._files.sync_folder(self._folder)
         if self.new_folder:
-            self._files.sync_folder(parent_of(self._folder))
+            self._sync_parents()
         self.synced = True
         for part in self.checkpoints:
             # Not before the segment is safe: it must not vouch for records that are not there. When it fails, the next
@@ -78,6 +78,13 @@ class LogWrite(Job):
             if part.known is not None:
                 with contextlib.suppress(OSError):
                     self._files.write(part.path, 0, part.known.encode())
+
+    def _sync_parents(self) -> None:
+        """The folder's name, and the names of the folders it is in: make_folder may have made them all."""
+        folder = self._folder
+        while folder:
+            folder = folder.rpartition("/")[0]
+            self._files.sync_folder(folder)
 
 
 @final
@@ -100,8 +107,3 @@ class LogRemoval(Job):
 
     def sync(self) -> None:
         """Nothing: a file that is back after power loss holds only what is gone."""
-
-
-def parent_of(folder: str) -> str:
-    """Return the folder that a folder is in."""
-    return folder.rpartition("/")[0]

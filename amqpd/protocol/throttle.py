@@ -7,7 +7,7 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.flow import Publisher
+from amqpd.broker.publisher import Publisher
 from amqpd.wire.frames import FrameReader
 from amqpd.wire.output import Wire
 

@@ -8,7 +8,7 @@ from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.wire.table import EMPTY_TABLE, Table
-from tests.broker.queues.takers import drained, drained_deliveries, make_queue, message
+from tests.broker.queues.takers import accepts, drained, drained_deliveries, make_queue, message
 from tests.builders import World
 
 
@@ -131,7 +131,7 @@ def test_a_policys_reject_publish_refuses_from_now_on() -> None:
     world = World()
     queue = filled(world, 3)
     set_policy(world, {"max-length": 3, "overflow": "reject-publish"})
-    assert not queue.publish(message(b"3"))
+    assert not accepts(queue, message(b"3"))
     assert bodies(queue) == [b"0", b"1", b"2"]
 
 

@@ -219,11 +219,12 @@ def test_the_first_job_makes_and_syncs_folders_and_files_and_a_later_one_only_th
     append(log, 0)
     commit(log)
     path = log.segments()[0].path
-    first = [("make_folder", FOLDER), ("write", path), ("sync", path), ("sync_folder", FOLDER), ("sync_folder", "queues")]
-    assert files.log == first
+    written = [("make_folder", FOLDER), ("write", path)]
+    assert files.log[:2] == written
+    assert files.log[2:] == [("sync", path), ("sync_folder", FOLDER), ("sync_folder", "queues"), ("sync_folder", "")]
     append(log, 1)
     commit(log)
-    assert files.log[5:] == [("write", path), ("sync", path)]
+    assert files.log[6:] == [("write", path), ("sync", path)]
 
 
 def test_a_checkpoint_is_written_once_its_segment_is_synced_and_not_before() -> None:
@@ -247,7 +248,7 @@ def test_a_checkpoint_that_cannot_be_written_costs_nothing_but_time() -> None:
     write = log.begin()
     assert write is not None
     write.run()
-    files.fail_at(5, errno.ENOSPC, times=9)
+    files.fail_at(6, errno.ENOSPC, times=9)
     write.sync()
     assert files.log[-1] == ("write", log.segments()[0].index_path)
     log.finished(write)
@@ -345,6 +346,25 @@ def test_segments_in_which_nothing_lives_are_forgotten_and_their_files_removed_l
     append(log, 35)
     commit(log)
     assert offsets(log) == [35]
+
+
+def test_a_segment_forgotten_during_a_job_that_was_not_synced_is_not_synced_later() -> None:
+    """Its file is gone by then."""
+    files = MemoryFiles()
+    log = opened(files, SMALL)
+    fill(log, 0, 14)
+    commit(log, syncs=False)
+    fill(log, 15, 17)
+    write = log.begin()
+    assert write is not None
+    write.run()
+    log.forget(ranges((0, 9)))
+    log.finished(write)
+    commit(log)
+    assert files.names(FOLDER) == ["00000000000000000010.0.log"]
+    append(log, 18)
+    commit(log)
+    assert offsets(opened(files, SMALL)) == list(range(10, 19))
 
 
 def test_a_sealed_segment_is_not_appended_to() -> None:

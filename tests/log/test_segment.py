@@ -37,7 +37,8 @@ def test_names_sort_as_their_bases(one: int, other: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "acks", "1.0", "00000000000000000001", "00000000000000000001.", "00000000000000000001.01", "x" * 20 + ".1",
+    "name", ["", "acks", "1.0", "00000000000000000001", "00000000000000000001.", "00000000000000000001.01",
+             "x" * 20 + ".1",
              "0000000000000000000\u0661.1", "00000000000000000001.1.1"]
 )  # fmt: skip
 def test_other_names_are_none_of_a_segment(name: str) -> None:

@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import base, commands
 
+from amqpd.broker.queues.sink import REFUSED
+from amqpd.clock import ManualClock, Timers
+from amqpd.log.commit import SAFE, Commits
 from amqpd.protocol.confirms import Confirms
 from amqpd.turn import Turn
 from amqpd.wire.methods import decode, encode, make
@@ -23,7 +26,12 @@ class Bench:
         self.wire = FakeWire()
         self.turn = Turn()
         self.output = Output(self.wire, self.turn)
-        self.confirms = Confirms(1, self.output, self.turn)
+        self.commits = Commits(self.turn, Timers(ManualClock()))
+        self.confirms = Confirms(1, self.output, self.turn, self.commits)
+
+    def answer(self, accepted: bool) -> None:
+        """The next publish was safe at once, or refused."""
+        self.confirms.answer(SAFE if accepted else REFUSED, [])
 
     def answers(self) -> list[commands.Basic.Ack | commands.Basic.Nack]:
         """What was sent so far."""
@@ -59,7 +67,7 @@ def test_every_number_is_answered_once_in_order_and_rightly(script: list[bool | 
             bench.turn.finish()
             assert outcomes(bench.answers()) == expected
         else:
-            bench.confirms.answer(step)
+            bench.answer(step)
             expected.append((len(expected) + 1, step))
     bench.turn.finish()
     assert outcomes(bench.answers()) == expected
@@ -69,7 +77,7 @@ def test_every_number_is_answered_once_in_order_and_rightly(script: list[bool | 
 def test_a_turn_takes_one_answer_for_each_run_of_equal_outcomes(script: list[bool]) -> None:
     bench = Bench()
     for accepted in script:
-        bench.confirms.answer(accepted)
+        bench.answer(accepted)
     bench.turn.finish()
     changes = sum(left != right for left, right in itertools.pairwise(script))
     assert len(bench.answers()) == (changes + 1 if script else 0)
@@ -77,18 +85,18 @@ def test_a_turn_takes_one_answer_for_each_run_of_equal_outcomes(script: list[boo
 
 def test_a_single_ack_is_not_multiple_and_several_are() -> None:
     bench = Bench()
-    bench.confirms.answer(True)
+    bench.answer(True)
     bench.turn.finish()
     for _ in range(3):
-        bench.confirms.answer(True)
+        bench.answer(True)
     bench.turn.finish()
     assert [(each.delivery_tag, each.multiple) for each in bench.answers()] == [(1, False), (4, True)]
 
 
 def test_a_nack_is_multiple_for_no_lower_number_is_open_and_has_the_requeue_bit() -> None:
     bench = Bench()
-    bench.confirms.answer(True)
-    bench.confirms.answer(False)
+    bench.answer(True)
+    bench.answer(False)
     bench.turn.finish()
     nack = bench.answers()[1]
     assert isinstance(nack, commands.Basic.Nack)
@@ -97,9 +105,9 @@ def test_a_nack_is_multiple_for_no_lower_number_is_open_and_has_the_requeue_bit(
 
 def test_closing_sends_what_is_known_and_nothing_after_it() -> None:
     bench = Bench()
-    bench.confirms.answer(True)
+    bench.answer(True)
     bench.confirms.close()
-    bench.confirms.answer(True)
+    bench.answer(True)
     bench.turn.finish()
     assert outcomes(bench.answers()) == [(1, True)]
 

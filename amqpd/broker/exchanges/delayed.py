@@ -41,11 +41,12 @@ class DelayedExchange(HostedExchange):
     def __init__(self, name: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table) -> None:
         super().__init__(name, durable, auto_delete, internal, arguments)
         self._inner = _inner_type(arguments)(name, durable, auto_delete, internal, arguments)
-        # A heap by deadline, in the clock's monotonic seconds, then by arrival.
-        self._held: list[tuple[float, int, Sequence[str], Message]] = []
+        # A heap by deadline, in whole microseconds of the monotonic clock, then by arrival: with fractions, messages
+        # that are due together would leave in the order of their rounding.
+        self._held: list[tuple[int, int, Sequence[str], Message]] = []
         self._arrivals = 0
         self._timer: Timer | None = None
-        self._wakes_at = math.inf  # when the timer is to run
+        self._wakes_at: float = math.inf  # when the timer is to run
         self._closed = False
 
     @classmethod
@@ -82,7 +83,7 @@ class DelayedExchange(HostedExchange):
         """Route a message so many milliseconds from now, unless the exchange is deleted before."""
         if self._closed:
             return SAFE
-        deadline = self.host.context.clock.monotonic() + delay / 1000
+        deadline = self._microseconds() + delay * 1000
         self._arrivals += 1
         heapq.heappush(self._held, (deadline, self._arrivals, keys, message))
         if deadline < self._wakes_at:
@@ -92,7 +93,7 @@ class DelayedExchange(HostedExchange):
     def _release(self) -> None:
         """Route what has waited long enough."""
         # Rounding may let the timer run a trifle before the deadline that it was set for.
-        now = max(self.host.context.clock.monotonic(), self._wakes_at)
+        now = max(self._microseconds(), self._wakes_at)
         while self._held and self._held[0][0] <= now:
             _, _, keys, message = heapq.heappop(self._held)
             self.host.forward(self, keys, no_longer_delayed(message))
@@ -106,7 +107,10 @@ class DelayedExchange(HostedExchange):
         self._wakes_at = deadline
         if deadline < math.inf:
             context = self.host.context
-            self._timer = context.timers.call_later(deadline - context.clock.monotonic(), self._release)
+            self._timer = context.timers.call_later(deadline / 1_000_000 - context.clock.monotonic(), self._release)
+
+    def _microseconds(self) -> int:
+        return round(self.host.context.clock.monotonic() * 1_000_000)
 
     def _added(self, binding: Binding) -> None:
         self._inner.bind(binding.destination, binding.key, binding.arguments)

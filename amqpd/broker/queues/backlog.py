@@ -15,22 +15,27 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
+from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.clock import Clock
 from amqpd.log.acks import Acks, AcksWrite
-from amqpd.log.commit import SAFE, Commits, Job, Member
+from amqpd.log.commit import SAFE, Commits, Job, Member, Waiter
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.log import Log
 from amqpd.log.rewrite import Rewrite
 from amqpd.log.write import LogRemoval, LogWrite
 
+# Octets of memory that wait to be written: publishers are not read from while there are more.
+HOLD_ABOVE: Final = 24 * 1024 * 1024
+RELEASE_BELOW: Final = 8 * 1024 * 1024
+OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
 SPILL: Final = "spill"  # the folder of all that does not outlive the process
 PAGE_OCTETS: Final = 1024 * 1024  # read back at a time
 
 
-class Disk:
+class Disk(Waiter):
     """What all backlogs have in common.
 
     Args:
@@ -47,7 +52,29 @@ class Disk:
         self.waits = waits
         self.backlogs: dict[Backlog, None] = {}  # those that are open
         self.on_damage: Callable[[Damage], None] | None = None
+        self._held: dict[Publisher, None] = {}
         self._spilled: i64 = 0
+
+    @property
+    def behind(self) -> bool:
+        """The disk is slower than what is published."""
+        return self.commits.octets > HOLD_ABOVE
+
+    def hold(self, publisher: Publisher) -> None:
+        """Hold a publisher back until the disk has caught up."""
+        if publisher not in self._held and publisher.hold():
+            if not self._held:
+                self.commits.wait(self)
+            self._held[publisher] = None
+
+    def committed(self) -> None:
+        if self.commits.octets > RELEASE_BELOW:
+            self.commits.wait(self)
+            return
+        held = list(self._held)
+        self._held.clear()
+        for publisher in held:
+            publisher.release()
 
     def damaged(self, damage: Damage) -> None:
         """Something on the disk could not be read, and is left out."""
@@ -146,7 +173,7 @@ class Backlog(Member):
         """
         # HOT: once per stored message
         self._pending.append(Unwritten(position, deadline, message, lasting))
-        self._disk.commits.join(self, message.body_size)
+        self._disk.commits.join(self, message.body_size + OVERHEAD)
 
     def settle(self, position: i64) -> None:
         """A message is gone for good."""

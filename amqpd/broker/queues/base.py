@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, ClassVar, final
 from mypy_extensions import i64, trait
 
 from amqpd.broker.context import Context
-from amqpd.broker.flow import Congestion, Publisher
+from amqpd.broker.flow import Congestion
 from amqpd.broker.message import Message
+from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.consumers import Consumer, ConsumerRing, Consumers
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.expiry import HeadTimer, IdleTimer
@@ -192,11 +193,17 @@ class Queue(MessageSink):
             self.context.turn.defer(pump)
 
     def hold(self, publisher: Publisher) -> None:
-        self.congestion.hold(publisher)
+        disk = self.context.storage.disk
+        if disk is not None and disk.behind:
+            disk.hold(publisher)
+        else:
+            self.congestion.hold(publisher)
 
     def check_congestion(self) -> None:
         """Decide whether publishers must be slowed; a type calls this at the end of each pump."""
-        self.crowded = self.congestion.check(self.message_count, len(self.consumers) > 0)
+        disk = self.context.storage.disk
+        crowded = self.congestion.check(self.message_count, len(self.consumers) > 0)
+        self.crowded = crowded or (disk is not None and disk.behind)
 
     def subscribe(self, consumer: Consumer) -> None:
         """Let a consumer take messages, from the end of this turn on.

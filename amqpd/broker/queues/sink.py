@@ -7,8 +7,8 @@ from typing import ClassVar, Final
 from mypy_extensions import i64
 
 from amqpd.broker.binding import Destination
-from amqpd.broker.flow import Publisher
 from amqpd.broker.message import Message
+from amqpd.broker.publisher import Publisher
 
 # What publish() answers beside the number of the commit that makes the message safe.
 REFUSED: Final = -1

@@ -21,11 +21,10 @@ from amqpd.broker.message import Message
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.delivery import Delivery
-from amqpd.broker.queues.sink import REFUSED
 from amqpd.errors import ResourceLocked
 from amqpd.wire.properties import Properties
 from tests.broker.queues.models import ConsumerModel, Entry, QueueModel, RingModel, Rules, SingleActiveModel
-from tests.broker.queues.takers import Taker, drained_deliveries, make_queue, message
+from tests.broker.queues.takers import Taker, accepts, drained_deliveries, make_queue, message
 from tests.builders import World
 
 THOROUGH = settings(max_examples=200, stateful_step_count=50, deadline=None)
@@ -103,7 +102,7 @@ class QueueMachine(RuleBasedStateMachine):
     def publish(self, count: int, size: int, priority: int | None, ttl: int | None) -> None:
         for _ in range(count):
             entry = Entry(self.published, max(size, len(str(self.published))), priority or 0, ttl)
-            assert (self.queue.publish(message_of(entry, priority)) != REFUSED) == self.model.publish(entry)
+            assert accepts(self.queue, message_of(entry, priority)) == self.model.publish(entry)
             self.published += 1
 
     @rule()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from amqpd.broker.flow import Publisher
 from amqpd.broker.message import Message, make_message
+from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.base import Owner, Queue, QueueSpec
 from amqpd.broker.queues.consumers import Consumer
 from amqpd.broker.queues.delivery import Delivery
+from amqpd.broker.queues.room import NOTHING, Room
+from amqpd.broker.queues.sink import REFUSED, MessageSink
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import EMPTY_TABLE, Table
 from tests.builders import World
@@ -92,6 +94,21 @@ def queue_spec(
 ) -> QueueSpec:
     """What a queue is declared with; by default with nothing."""
     return QueueSpec(durable, owner, auto_delete, arguments)
+
+
+def memory_room() -> Room:
+    """Room without end, and no disk."""
+    return Room(None, "", NOTHING, never_fails)
+
+
+def never_fails(error: OSError) -> None:
+    """For rooms whose disk does not fail."""
+    raise AssertionError(error)
+
+
+def accepts(sink: MessageSink, published: Message) -> bool:
+    """Publish a message; False when it is refused."""
+    return sink.publish(published) != REFUSED
 
 
 def make_queue(world: World, name: str = "q", **arguments: object) -> Queue:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from amqpd.broker.queues.base import Queue
 from tests.broker.queues.contract import THOROUGH, QueueMachine, arguments_of
 from tests.broker.queues.models import ClassicModel, ConsumerModel, QueueModel, RingModel, Rules
-from tests.broker.queues.takers import Taker, drained, make_queue, message
+from tests.broker.queues.takers import Taker, accepts, drained, make_queue, message
 from tests.builders import World
 
 
@@ -27,7 +27,7 @@ def filled(world: World, count: int) -> Queue:
     """A queue with messages 0, 1, 2..."""
     queue = make_queue(world)
     for number in range(count):
-        assert queue.publish(message(b"%d" % number))
+        assert accepts(queue, message(b"%d" % number))
     return queue
 
 

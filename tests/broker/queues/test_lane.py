@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from amqpd.broker.message import Message
 from amqpd.broker.queues.lane import TRIM_AT, Lane
-from tests.broker.queues.takers import message
+from tests.broker.queues.takers import memory_room, message
 
 
 class Known(NamedTuple):
@@ -28,7 +28,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lane = Lane()
+        self.lane = Lane(memory_room())
         self.model: list[Known] = []
         self.out: list[Known] = []
         self.entered = 0
@@ -84,7 +84,7 @@ TestLaneMachine = LaneMachine.TestCase
 
 @pytest.mark.parametrize("deadline", [0, 1])
 def test_a_lane_through_which_many_messages_pass_stays_small(deadline: int) -> None:
-    lane, passing = Lane(), message(b"")
+    lane, passing = Lane(memory_room()), message(b"")
     for _ in range(10):
         lane.append(passing, deadline)
     tracemalloc.start()
@@ -99,7 +99,7 @@ def test_a_lane_through_which_many_messages_pass_stays_small(deadline: int) -> N
 
 def test_a_cleared_lane_keeps_the_order_of_what_still_may_come_back() -> None:
     """A message that was out while the others were dropped is older than everything that came since."""
-    lane = Lane()
+    lane = Lane(memory_room())
     for body in (b"0", b"1"):
         lane.append(message(body), 0)
     old = lane.take()
@@ -117,7 +117,7 @@ def test_a_cleared_lane_keeps_the_order_of_what_still_may_come_back() -> None:
 
 
 def test_messages_without_a_deadline_cost_no_list_of_deadlines() -> None:
-    lane = Lane()
+    lane = Lane(memory_room())
     lane.append(message(b""), 0)
     assert lane._deadlines is None
     lane.append(message(b""), 7)

@@ -13,7 +13,7 @@ from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.overflow import Limit
 from amqpd.broker.settings import effective_settings
 from amqpd.wire.table import Table
-from tests.broker.queues.takers import Taker, drained, make_queue, message
+from tests.broker.queues.takers import Taker, accepts, drained, make_queue, message
 from tests.builders import Client, World, publish_bytes
 
 TYPES = pytest.mark.parametrize("kind", ["classic", "quorum"])
@@ -27,7 +27,7 @@ def limit_of(**arguments: object) -> Limit:
 
 def filled(queue: Queue, *bodies: bytes) -> list[bool]:
     """Publish these; returns which were taken."""
-    return [queue.publish(message(body)) for body in bodies]
+    return [accepts(queue, message(body)) for body in bodies]
 
 
 def bodies(queue: Queue) -> list[bytes]:

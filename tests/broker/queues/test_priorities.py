@@ -9,7 +9,7 @@ from amqpd.broker.queues.priorities import PriorityLanes
 from amqpd.wire.properties import Properties
 from tests.broker.queues.contract import THOROUGH, QueueMachine, arguments_of
 from tests.broker.queues.models import ClassicModel, ConsumerModel, QueueModel, RingModel, Rules
-from tests.broker.queues.takers import drained, make_queue, message
+from tests.broker.queues.takers import drained, make_queue, memory_room, message
 from tests.builders import World
 
 
@@ -26,7 +26,7 @@ TestPriorityMachine.settings = THOROUGH
 
 def lanes(highest: int, *priorities: int | None) -> PriorityLanes:
     """Lanes with messages of these priorities, numbered in their order."""
-    filled = PriorityLanes(highest)
+    filled = PriorityLanes(highest, memory_room())
     for number, priority in enumerate(priorities):
         filled.append(message(b"%d" % number, Properties.of(priority=priority)), 0)
     return filled
@@ -64,7 +64,7 @@ def test_a_message_that_comes_back_is_the_first_of_its_priority() -> None:
 
 def test_only_the_head_of_all_has_a_deadline_to_wait_for() -> None:
     """Conformance row H23: behind a message of higher priority nothing expires."""
-    filled = PriorityLanes(5)
+    filled = PriorityLanes(5, memory_room())
     filled.append(message(b"0", Properties.of(priority=1)), 70)
     assert filled.head_deadline() == 70
     filled.append(message(b"1", Properties.of(priority=2)), 0)

@@ -7,12 +7,12 @@ import pytest
 from amqpd.broker.message import Message
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
 from amqpd.wire.properties import Properties
-from tests.broker.queues.takers import message
+from tests.broker.queues.takers import memory_room, message
 
 
 def lanes(names: str) -> QuorumLanes:
     """Messages whose bodies are these letters; capitals are of high priority."""
-    filled = QuorumLanes()
+    filled = QuorumLanes(memory_room())
     for name in names:
         filled.append(message(name.encode(), Properties.of(priority=9 if name.isupper() else None)), 0)
     return filled
@@ -73,7 +73,7 @@ def test_a_returned_message_does_not_count_in_the_row() -> None:
 
 
 def test_the_deadline_of_the_head_is_that_of_the_message_that_leaves_next() -> None:
-    filled = QuorumLanes()
+    filled = QuorumLanes(memory_room())
     assert filled.head_deadline() == 0
     filled.append(message(b"a"), 10)
     assert filled.head_deadline() == 10

@@ -14,12 +14,12 @@ from amqpd.broker.queues.priorities import PriorityLanes
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
 from amqpd.broker.queues.ready import Ready
 from amqpd.wire.properties import Properties
-from tests.broker.queues.takers import message
+from tests.broker.queues.takers import memory_room, message
 
 ORDERS = [
-    pytest.param(Lane, id="lane"),
-    pytest.param(lambda: PriorityLanes(3), id="priorities"),
-    pytest.param(QuorumLanes, id="quorum"),
+    pytest.param(lambda: Lane(memory_room()), id="lane"),
+    pytest.param(lambda: PriorityLanes(3, memory_room()), id="priorities"),
+    pytest.param(lambda: QuorumLanes(memory_room()), id="quorum"),
 ]
 NEW = st.tuples(st.integers(0, 3), st.sampled_from([None, 0, 2, 7]), st.sampled_from([0, 0, 5, 9]))
 STEPS = st.lists(NEW | st.sampled_from(["take", "put_back", "clear"]), max_size=60)

@@ -6,7 +6,7 @@ import pytest
 
 from amqpd.broker.message import Message
 from amqpd.broker.queues.reply import REPLY_TO, ReplyQueue, ReplyTaker, is_reply_name
-from tests.broker.queues.takers import message
+from tests.broker.queues.takers import accepts, message
 from tests.builders import World
 
 
@@ -24,7 +24,7 @@ class Requester(ReplyTaker):
 def test_a_reply_is_handed_over_at_once_and_never_refused() -> None:
     requester = Requester()
     queue = ReplyQueue(f"{REPLY_TO}.a.b", "tag", requester)
-    assert queue.publish(message(b"reply"))
+    assert accepts(queue, message(b"reply"))
     assert requester.replies == [b"reply"]
 
 
@@ -34,7 +34,7 @@ def test_a_reply_to_somebody_who_is_gone_is_dropped() -> None:
     world.vhost.add_reply_queue(queue)
     assert world.vhost.reply_queue(queue.name) is queue
     world.vhost.remove_reply_queue(queue)
-    assert queue.publish(message(b"late"))
+    assert accepts(queue, message(b"late"))
     assert requester.replies == []
     assert world.vhost.reply_queue(queue.name) is None
 

@@ -6,7 +6,7 @@ from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.shelf import RETRY_SECONDS
 from amqpd.wire.table import EMPTY_TABLE
-from tests.broker.queues.takers import drained, drained_deliveries, make_queue, message
+from tests.broker.queues.takers import accepts, drained, drained_deliveries, make_queue, message
 from tests.builders import World
 
 ARGUMENTS: dict[str, object] = {
@@ -26,7 +26,7 @@ def keeping(world: World, **arguments: object) -> Queue:
 def reject(queue: Queue, *bodies: bytes) -> None:
     """Let messages with these bodies die."""
     for body in bodies:
-        assert queue.publish(message(body))
+        assert accepts(queue, message(body))
         delivery = queue.get()
         assert delivery is not None
         queue.reject(delivery)
@@ -156,11 +156,11 @@ def test_letters_that_have_not_arrived_count_against_the_limits_of_their_queue()
     queue = keeping(world, max_length=1)
     reject(queue, b"0")
     world.finish()
-    assert [queue.publish(message(b"n")) for _ in range(2)] == [True, False]
+    assert [accepts(queue, message(b"n")) for _ in range(2)] == [True, False]
     make_queue(world, "dead")
     world.advance(RETRY_SECONDS)
     assert queue.get() is not None
-    assert queue.publish(message(b"n"))
+    assert accepts(queue, message(b"n"))
 
 
 def test_letters_are_not_ready_messages() -> None:
@@ -193,7 +193,7 @@ def test_a_policy_that_ends_at_least_once_ends_the_keeping() -> None:
     queue = keeping(world, max_length=1)
     reject(queue, b"0", b"1")
     world.finish()
-    assert not queue.publish(message(b"2"))
+    assert not accepts(queue, message(b"2"))
     world.vhost.set_policy(Policy("p", "^q$", {"overflow": "drop-head"}))
     world.finish()
     assert world.timers.next_deadline() is None
@@ -201,7 +201,7 @@ def test_a_policy_that_ends_at_least_once_ends_the_keeping() -> None:
     dead = make_queue(world, "dead")
     world.advance(10 * RETRY_SECONDS)
     assert dead.message_count == 0
-    assert queue.publish(message(b"2"))
+    assert accepts(queue, message(b"2"))
 
 
 def test_a_drop_head_queue_falls_back_to_losing_them() -> None:
