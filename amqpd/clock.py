@@ -10,6 +10,10 @@ import heapq
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Final
+
+# Fewer cancelled timers than this are not worth looking for.
+COMPACT_AT: Final = 64
 
 
 class Clock(ABC):
@@ -57,12 +61,19 @@ class ManualClock(Clock):
 
 
 class Timer:
-    """One call that is to happen at a moment. Cancelling is cheap: the heap forgets it when its moment comes."""
+    """One call that is to happen at a moment; Timers.call_later makes it.
 
-    __slots__ = ("_callback", "deadline")
+    Args:
+        timers: on whose heap it stands.
+        deadline: the monotonic second.
+        callback: the call.
+    """
 
-    def __init__(self, deadline: float, callback: Callable[[], None]) -> None:
+    __slots__ = ("_callback", "_timers", "deadline")
+
+    def __init__(self, timers: Timers, deadline: float, callback: Callable[[], None]) -> None:
         self.deadline = deadline
+        self._timers = timers
         self._callback: Callable[[], None] | None = callback
 
     @property
@@ -72,7 +83,9 @@ class Timer:
 
     def cancel(self) -> None:
         """Never run. Cancelling twice, or after it ran, does nothing."""
-        self._callback = None
+        if self._callback is not None:
+            self._callback = None
+            self._timers.timer_cancelled()
 
     def run(self) -> None:
         """Run the call once, unless cancelled."""
@@ -88,6 +101,10 @@ class Timers:
     The edge sleeps until next_deadline() and then calls run_due(). Tests move a ManualClock and call run_due()
     themselves.
 
+    Cancelling is cheap: a cancelled timer stays on the heap until its moment comes, or until there are more of its kind
+    than of those that wait. So the heap is never much longer than what it is for, even if connections with long
+    heartbeats come and go by the thousand.
+
     Args:
         clock: read once per run_due and once per call_later.
     """
@@ -96,11 +113,16 @@ class Timers:
         self.clock = clock
         self.wake: Callable[[], None] | None = None  # told when a new timer became the earliest
         self._heap: list[tuple[float, int, Timer]] = []
+        self._cancelled = 0  # timers on the heap that will not run
         self._serial = 0
+
+    def __len__(self) -> int:
+        """How many timers the heap holds, those included that were cancelled and are still there."""
+        return len(self._heap)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Run callback once, so many seconds from now. It must not raise."""
-        timer = Timer(self.clock.monotonic() + seconds, callback)
+        timer = Timer(self, self.clock.monotonic() + seconds, callback)
         self._serial += 1
         heapq.heappush(self._heap, (timer.deadline, self._serial, timer))
         if self.wake is not None and self._heap[0][2] is timer:
@@ -121,8 +143,19 @@ class Timers:
             if timer.pending:
                 ran += 1
                 timer.run()
+            else:
+                self._cancelled -= 1
         return ran
+
+    def timer_cancelled(self) -> None:
+        """A timer on the heap will not run; it calls this itself."""
+        self._cancelled += 1
+        if self._cancelled >= COMPACT_AT and self._cancelled * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].pending]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
 
     def _drop_cancelled(self) -> None:
         while self._heap and not self._heap[0][2].pending:
             heapq.heappop(self._heap)
+            self._cancelled -= 1

@@ -7,7 +7,7 @@ import time
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from amqpd.clock import ManualClock, SystemClock, Timer, Timers
+from amqpd.clock import COMPACT_AT, ManualClock, SystemClock, Timer, Timers
 
 
 class Calls:
@@ -78,6 +78,42 @@ def test_a_timer_set_by_a_timer_for_now_runs_in_the_same_call() -> None:
     timers.call_later(1.0, again)
     clock.advance(1.0)
     assert (timers.run_due(), ran.count) == (2, 1)
+
+
+def test_cancelled_timers_never_make_up_more_than_half_of_a_large_heap() -> None:
+    clock, ran = ManualClock(), Calls()
+    timers = Timers(clock)
+    kept = [timers.call_later(float(seconds), ran) for seconds in range(100, 200)]
+    for _ in range(10_000):
+        timers.call_later(3600.0, Calls()).cancel()
+        assert len(timers) <= 2 * len(kept)
+    clock.advance(150.0)
+    assert (timers.run_due(), ran.count) == (51, 51)
+
+
+def test_of_a_thousand_timers_that_are_all_cancelled_few_are_kept() -> None:
+    timers = Timers(ManualClock())
+    for timer in [timers.call_later(60.0, Calls()) for _ in range(1000)]:
+        timer.cancel()
+        timer.cancel()
+    assert len(timers) < COMPACT_AT
+    assert timers.next_deadline() is None
+    assert len(timers) == 0
+
+
+def test_a_timer_that_cancels_others_while_it_runs_may_shrink_the_heap() -> None:
+    clock, ran = ManualClock(), Calls()
+    timers = Timers(clock)
+    doomed = [timers.call_later(2.0, Calls()) for _ in range(2 * COMPACT_AT)]
+
+    def cancel_all() -> None:
+        for timer in doomed:
+            timer.cancel()
+
+    timers.call_later(1.0, cancel_all)
+    timers.call_later(3.0, ran)
+    clock.advance(3.0)
+    assert (timers.run_due(), ran.count, len(timers)) == (2, 1, 0)
 
 
 def test_the_sleeper_is_woken_only_for_a_new_earliest_timer() -> None:

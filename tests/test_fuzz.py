@@ -232,7 +232,7 @@ def assert_bounded(client: Client) -> None:
     """What is kept for the client's half-sent frames and messages stays below what the limits promise."""
     largest = max(LARGEST_FRAME, INITIAL_PAYLOAD + ENVELOPE)
     assert client.connection._reader._have <= 3 * largest
-    for channel in client.connection._channels.values():
+    for channel in client.connection.channels._by_number.values():
         assert sum(map(len, channel.content._frames)) <= CONTENT_BOUND
 
 
@@ -305,6 +305,6 @@ def test_long_noise_on_many_channels_leaves_nothing_behind(seed: int) -> None:
         client.feed(frame(BODY, noise.randrange(1, 20), noise.randbytes(noise.choice([0, 1, 1, 7, 50]))))
     assert_bounded(client)
     client.lose()
-    assert client.connection._channels == {}
+    assert client.connection.channels._by_number == {}
     other.messages()
     assert_undisturbed(tested, other)

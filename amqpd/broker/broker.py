@@ -6,9 +6,10 @@ from typing import Final
 
 from amqpd.broker.alarms import Alarms
 from amqpd.broker.context import Context
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.events import EVENT_EXCHANGE, INTERNAL_USER, Events
 from amqpd.broker.outbox import Outbox
-from amqpd.broker.vhost import ExchangeSpec, VHost
+from amqpd.broker.vhost import VHost
 
 DEFAULT_VHOST: Final = "/"
 

@@ -11,23 +11,28 @@ from typing import TYPE_CHECKING, final
 
 from amqpd.broker.deaths import dead_letter
 from amqpd.broker.message import Message
-from amqpd.broker.queues.base import Queue
 from amqpd.turn import Work
 
 if TYPE_CHECKING:
+    from amqpd.broker.queues.base import Queue
     from amqpd.broker.vhost import VHost
 
 
 @final
 class DeadLetter:
-    """A message that died, and where it is to go."""
+    """A message that died, now. Where it goes is the queue's settings to say, whenever it is sent.
+
+    Args:
+        queue: where it died.
+        reason: of what.
+    """
 
     def __init__(self, queue: Queue, message: Message, reason: str) -> None:
-        self.queue_name = queue.name
+        self.queue = queue
         self.message = message
         self.reason = reason
-        self.exchange = queue.settings.dead_letter_exchange
-        self.routing_key = queue.settings.dead_letter_routing_key
+        self.time = int(queue.context.clock.time())  # seconds since the epoch
+        self.reached: dict[str, None] = {}  # the names of the queues that have it
 
 
 @final
@@ -52,27 +57,32 @@ class DeadLetters(Work):
             self.send(letter)
 
     def send(self, letter: DeadLetter) -> bool:
-        """Publish a dead letter. True when at least one queue has taken it, and none has refused it."""
+        """Publish a dead letter to the queues that it has not reached yet.
+
+        Returns:
+            True when it has now reached every queue behind the dead-letter exchange, and there is one.
+        """
         vhost = self._vhost
-        exchange = None if letter.exchange is None else vhost.exchanges.get(letter.exchange)
+        settings = letter.queue.settings
+        exchange = None if settings.dead_letter_exchange is None else vhost.exchanges.get(settings.dead_letter_exchange)
         if exchange is None:
             return False
         message, history = dead_letter(
             letter.message,
             letter.message.deaths,
-            letter.queue_name,
+            letter.queue.name,
             letter.reason,
             exchange.name,
-            letter.routing_key,
-            int(vhost.context.clock.time()),
+            settings.dead_letter_routing_key,
+            letter.time,
         )
         message.deaths = history
-        taken = refused = 0
+        refused = False
         for sink in vhost.sinks_of(exchange, [*history.routing_keys, *message.blind_keys], message):
-            if history.would_cycle(sink.name):
+            if sink.name in letter.reached or history.would_cycle(sink.name):
                 continue
             if sink.publish(message):
-                taken += 1
+                letter.reached[sink.name] = None
             else:
-                refused += 1
-        return taken > 0 and refused == 0
+                refused = True
+        return not refused and len(letter.reached) > 0

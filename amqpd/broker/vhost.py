@@ -1,7 +1,7 @@
 """A virtual host: its exchanges, queues and bindings, and what happens to the others when one of them goes.
 
 Rule: what may live here changes the topology or looks something up in it. Who may do so is decided before (protocol),
-how a message finds its way is routing's.
+whether it can be done is mostly declaration's, how a message finds its way is routing's.
 """
 
 from __future__ import annotations
@@ -11,17 +11,11 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.arguments import (
-    QueueArguments,
-    check_equivalent,
-    effective_type,
-    inequivalent,
-    same_value,
-    validate_queue_arguments,
-)
+from amqpd.broker.arguments import QueueArguments, effective_type, validate_queue_arguments
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
 from amqpd.broker.deadletter import DeadLetter, DeadLetters
+from amqpd.broker.declaration import ExchangeSpec, check_lock, check_properties
 from amqpd.broker.events import INTERNAL_USER, Events
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange, ExchangeHost
@@ -31,16 +25,14 @@ from amqpd.broker.message import Message
 from amqpd.broker.outbox import Outbox
 from amqpd.broker.policy import Policies, Policy
 from amqpd.broker.queues.base import Owner, Queue, QueueHost, QueueSpec
-from amqpd.broker.queues.classic import ClassicQueue
 from amqpd.broker.queues.reply import ReplyQueue
-from amqpd.broker.queues.sink import MessageSink
+from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.queues.types import QUEUE_TYPES
 from amqpd.broker.routing import Routed, route, without_blind_copies
 from amqpd.broker.settings import QueueSettings, effective_alternate, effective_settings
-from amqpd.errors import AccessRefused, NotFound, NotImplementedByServer, PreconditionFailed, ResourceLocked
-from amqpd.wire.table import EMPTY_TABLE, Table
+from amqpd.errors import NotFound, NotImplementedByServer, PreconditionFailed
+from amqpd.wire.table import Table
 
-RESERVED_PREFIX: Final = "amq."
 # Name and type of what every virtual host has from the beginning, beside the default exchange.
 PREDECLARED: Final = (
     ("amq.direct", "direct"),
@@ -51,19 +43,6 @@ PREDECLARED: Final = (
     (TRACE_EXCHANGE, "topic"),
 )
 INTERNAL: Final = frozenset({TRACE_EXCHANGE})
-
-
-class ExchangeSpec:
-    """What exchange.declare asks for (AMQP 0-9-1 section 1.6.2.1)."""
-
-    def __init__(
-        self, kind: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table = EMPTY_TABLE
-    ) -> None:
-        self.kind = kind
-        self.durable = durable
-        self.auto_delete = auto_delete
-        self.internal = internal
-        self.arguments = arguments
 
 
 @final
@@ -129,15 +108,6 @@ class VHost(QueueHost, ExchangeHost):
         """A queue as RabbitMQ's reply texts name it."""
         return f"queue '{name}' in vhost '{self.name}'"
 
-    def check_new_exchange(self, name: str) -> None:
-        """Refuse the creation of what is reserved.
-
-        Raises:
-            AccessRefused: the name starts with ``amq.``.
-        """
-        if name.startswith(RESERVED_PREFIX):
-            raise AccessRefused(f"exchange name '{name}' contains reserved prefix 'amq.*'")
-
     def create_exchange(self, name: str, spec: ExchangeSpec, actor: str = INTERNAL_USER) -> Exchange:
         """Create an exchange of a known type under a free name.
 
@@ -153,29 +123,6 @@ class VHost(QueueHost, ExchangeHost):
         self.generation += 1
         self.events.exchange_created(self.name, created, self.policies.policy_for_exchange(name), actor)
         return created
-
-    def check_equivalent_exchange(self, exchange: Exchange, spec: ExchangeSpec) -> None:
-        """Compare a declaration with what exists (section 1.6.2.1, "equivalent").
-
-        Raises:
-            PreconditionFailed: naming the first difference.
-        """
-        compared = (
-            ("type", spec.kind, exchange.kind),
-            ("durable", word(spec.durable), word(exchange.durable)),
-            ("auto_delete", word(spec.auto_delete), word(exchange.auto_delete)),
-            ("internal", word(spec.internal), word(exchange.internal)),
-        )
-        for argument, received, current in compared:
-            if received != current:
-                raise PreconditionFailed(
-                    f"inequivalent arg '{argument}' for {self.exchange_text(exchange.name)}: "
-                    f"received '{received}' but current is '{current}'"
-                )
-        new = spec.arguments.get("alternate-exchange")
-        old = exchange.arguments.get("alternate-exchange")
-        if not same_value(new, old):
-            raise inequivalent("exchange", "alternate-exchange", exchange.name, self.name, new, old)
 
     def delete_exchange(self, exchange: Exchange, if_unused: bool = False, actor: str = INTERNAL_USER) -> None:
         """Delete an exchange with its bindings in both directions.
@@ -221,17 +168,8 @@ class VHost(QueueHost, ExchangeHost):
             ResourceLocked: it is exclusive to another connection.
         """
         found = self.queue(name)
-        self.check_lock(found, owner)
+        check_lock(found, owner)
         return found
-
-    def check_lock(self, queue: Queue, owner: Owner) -> None:
-        """Refuse the exclusive queue of another connection.
-
-        Raises:
-            ResourceLocked: it is one.
-        """
-        if queue.spec.owner is not None and queue.spec.owner is not owner:
-            raise self._locked(queue)
 
     def create_queue(self, name: str, spec: QueueSpec, actor: str = INTERNAL_USER) -> Queue:
         """Create a queue under a free name.
@@ -253,27 +191,6 @@ class VHost(QueueHost, ExchangeHost):
         self.generation += 1
         self.events.queue_created(self.name, created, actor)
         return created
-
-    def check_equivalent_queue(self, queue: Queue, spec: QueueSpec) -> None:
-        """Compare a declaration with what exists (section 1.7.2.1, "equivalent").
-
-        Raises:
-            ResourceLocked: the exclusive flag differs.
-            PreconditionFailed: naming the first other difference.
-        """
-        if (queue.spec.owner is None) != (spec.owner is None):
-            raise self._locked(queue)
-        compared = (
-            ("durable", spec.durable, queue.spec.durable),
-            ("auto_delete", spec.auto_delete, queue.spec.auto_delete),
-        )
-        for argument, received, current in compared:
-            if received != current:
-                raise PreconditionFailed(
-                    f"inequivalent arg '{argument}' for {queue}: "
-                    f"received '{word(received)}' but current is '{word(current)}'"
-                )
-        check_equivalent(queue.name, self.name, queue.kind, queue.spec.arguments, spec.arguments)
 
     def delete_queue(
         self, queue: Queue, if_unused: bool = False, if_empty: bool = False, actor: str = INTERNAL_USER
@@ -317,8 +234,8 @@ class VHost(QueueHost, ExchangeHost):
     def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
         self._dead_letters.add(DeadLetter(queue, message, reason))
 
-    def dead_letter_safely(self, queue: Queue, message: Message, reason: str) -> bool:
-        return self._dead_letters.send(DeadLetter(queue, message, reason))
+    def dead_letter_safely(self, letter: DeadLetter) -> bool:
+        return self._dead_letters.send(letter)
 
     def set_policy(self, policy: Policy, actor: str = INTERNAL_USER) -> None:
         """Set a user or operator policy, and let every queue and exchange that it concerns work with it."""
@@ -357,6 +274,8 @@ class VHost(QueueHost, ExchangeHost):
         )
 
     def _set_alternate(self, exchange: Exchange) -> None:
+        if not exchange.name:
+            return  # policies do not concern the default exchange, whatever their pattern (RabbitMQ)
         argument = exchange.arguments.text("alternate-exchange")
         exchange.alternate = effective_alternate(argument, self.policies.policy_for_exchange(exchange.name))
 
@@ -441,41 +360,3 @@ class VHost(QueueHost, ExchangeHost):
             sources.pop(source, None)
             if not sources:
                 del self._sources[destination]
-
-    def _locked(self, queue: Queue) -> ResourceLocked:
-        return ResourceLocked(
-            f"cannot obtain exclusive access to locked {queue}. It could be originally declared on another connection "
-            "or the exclusive property value does not match that of the original declaration."
-        )
-
-
-def check_properties(name: str, vhost_name: str, kind: str, spec: QueueSpec) -> None:
-    """Quorum queues and streams are durable, shared and permanent.
-
-    Raises:
-        PreconditionFailed: this one would not be.
-    """
-    if kind == ClassicQueue.kind:
-        return
-    refused = (
-        ("auto-delete", spec.auto_delete),
-        ("exclusive-owner", spec.owner is not None),
-        ("non-durable", not spec.durable),
-    )
-    for fault, found in refused:
-        if found:
-            raise PreconditionFailed(f"invalid property '{fault}' for queue '{name}' in vhost '{vhost_name}'")
-
-
-def as_sinks(destinations: list[Destination]) -> list[MessageSink]:
-    """What routing ended at, typed as what it is."""
-    sinks: list[MessageSink] = []
-    for destination in destinations:
-        assert isinstance(destination, MessageSink)
-        sinks.append(destination)
-    return sinks
-
-
-def word(flag: bool) -> str:
-    """A flag as reply texts spell it."""
-    return "true" if flag else "false"

@@ -1,7 +1,7 @@
 """A connection: bytes and time in, bytes and effects out. The one place where errors become close methods.
 
-Rule: what may live here concerns the connection as a whole: its state, its channels, its end. Handshake, throttling and
-heartbeats have their own files, methods on channels are in methods/.
+Rule: what may live here concerns the connection as a whole: its state, its end, what is to be done when something goes
+wrong. Handshake, channels, throttling and heartbeats have their own files, methods are in methods/.
 """
 
 from __future__ import annotations
@@ -11,27 +11,13 @@ from typing import Final, final
 from mypy_extensions import i64
 from pamqp import commands
 
-from amqpd.broker.context import Context
-from amqpd.broker.message import route_of
-from amqpd.clock import Timer
-from amqpd.errors import (
-    AMQPError,
-    ChannelError,
-    CommandInvalid,
-    ConnectionForced,
-    Disconnect,
-    InternalError,
-    LoginRefused,
-    NotAllowed,
-    UnexpectedFrame,
-)
-from amqpd.protocol.channel import Channel, ChannelState
-from amqpd.protocol.content import Awaiting
-from amqpd.protocol.dispatch import HANDLERS
-from amqpd.protocol.events import channel_opened, connection_closed, connection_opened, login_failed, login_succeeded
+from amqpd.errors import AMQPError, ChannelError, ConnectionForced, Disconnect, InternalError, NotAllowed
+from amqpd.protocol.channel import ChannelState
+from amqpd.protocol.channels import Channels
+from amqpd.protocol.dispatch import CONNECTION_HANDLERS
+from amqpd.protocol.events import connection_closed, connection_opened
 from amqpd.protocol.handshake import ACCEPTED_HEADERS, LINGER, PROTOCOL_HEADER, Handshake
 from amqpd.protocol.heartbeat import Heartbeat
-from amqpd.protocol.patience import Patience
 from amqpd.protocol.services import Address, Services
 from amqpd.protocol.session import Session, has_capability
 from amqpd.protocol.state import ENDED, HANDSHAKE, LEGAL, ConnectionState
@@ -39,23 +25,20 @@ from amqpd.protocol.throttle import ANSWERS_UNREAD, Throttle
 from amqpd.wire.frames import (
     BASIC_ACK,
     BASIC_PUBLISH,
-    BODY,
-    HEADER,
     HEARTBEAT,
     METHOD,
     FrameHandler,
     FrameReader,
-    octets_text,
-    unknown_frame,
+    check_frame,
+    frames_of_publish,
+    payload_of_ack,
+    unexpected_frame,
 )
 from amqpd.wire.methods import Method, decode, encode, make
 from amqpd.wire.output import Output, Wire
 
 # Octets of payload before tuning; RabbitMQ 4.1 allows as many.
 INITIAL_PAYLOAD: Final = 8192
-# What a frame must at least hold to be one of its type: the ids of a method, what a content header begins with.
-LEAST_PAYLOAD: Final = {METHOD: 4, HEADER: 12, BODY: 0}
-NO_SUCH_FRAME: Final = 1 << 32
 # A peer that does not answer connection.close is waited for as long as its heartbeat, at most this many seconds.
 CLOSE_SECONDS: Final = 30.0
 
@@ -71,15 +54,13 @@ class Connection(FrameHandler):
         self.address = address
         self.session: Session | None = None
         self.state = ConnectionState.PROTOCOL_HEADER
-        self._services = services
-        self._wire = wire
-        self._context: Context = services.broker.context
+        self.services = services
+        self.context = services.broker.context
         self._alarms = services.broker.alarms
-        self._observer = services.observer
-        self._events = services.broker.events
-        self.connected_at: i64 = self._context.now()  # milliseconds since the epoch
+        self.events = services.broker.events
+        self.connected_at: i64 = self.context.now()  # milliseconds since the epoch
         self._reader = FrameReader(self, INITIAL_PAYLOAD)
-        self.output = Output(wire, self._context.turn)
+        self.output = Output(wire, self.context.turn)
         self.output.on_room = self._room
         self.throttle = Throttle(wire, self._reader, self._may_hold, self._reading_changed)
         self.throttle.on_unblock = self._unblocked
@@ -88,10 +69,9 @@ class Connection(FrameHandler):
         self._start = b""  # the protocol header as far as it has come
         self._heartbeat: Heartbeat | None = None
         timeout = services.limits.handshake_timeout
-        self._timer: Timer = self._context.timers.call_later(timeout, self._handshake_timed_out)
-        self._channels: dict[int, Channel] = {}
-        self._last_channel: Channel | None = None
-        self._method: i64 = 0  # class and method id of what is being processed; 0 for none
+        self._timer = self.context.timers.call_later(timeout, self._handshake_timed_out)
+        self.channels = Channels(self)
+        self.processing: i64 = 0  # class and method id of what is being processed; 0 for none
         self._released = False
         self._told_blocked = False
         self.received: i64 = 0  # octets
@@ -113,7 +93,7 @@ class Connection(FrameHandler):
         except AMQPError as error:
             # The stream is out of step: nothing behind this can be understood, not even close_ok.
             self._reader.stop()
-            self._method = 0
+            self.processing = 0
             if self.state not in ENDED:
                 self._fail(error, 0)
             self._close_socket_after(LINGER)
@@ -122,15 +102,12 @@ class Connection(FrameHandler):
         """The socket is gone."""
         self.output.abandon()
         self._reader.stop()
-        self._release()
-        session = self.session
-        self._timer.cancel()
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
+        self.release()
+        self._stop_timers()
         self.state = ConnectionState.CLOSED
-        if session is not None:
-            self._observer.closed(self, reason)
-            connection_closed(self._events, session)
+        if self.session is not None:
+            self.services.observer.closed(self, reason)
+            connection_closed(self.events, self.session)
 
     def force_close(self, explanation: str) -> None:
         """Close as an operator does (320)."""
@@ -148,7 +125,7 @@ class Connection(FrameHandler):
         Args:
             now: the monotonic second.
         """
-        for channel in list(self._channels.values()):
+        for channel in self.channels.all():
             if channel.state is ChannelState.OPEN:
                 try:
                     channel.patience.check(int(channel.number), channel.ledger, now)
@@ -161,13 +138,15 @@ class Connection(FrameHandler):
         self, channel: i64, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64
     ) -> None:
         # HOT: once per published message
-        target = self._last_channel
+        target = self.channels.last
         if target is None or target.number != channel:
-            target = self._find_channel(channel)
+            target = self.channels.find(channel)
         if target is None or not target.receptive:
-            self._publish_by_frames(channel, route, bits, content, header_end, body_size)
+            # The channel cannot take a publish now: let each of its frames meet its fate.
+            for kind, payload in frames_of_publish(route, bits, content, header_end):
+                self.on_frame(kind, channel, payload)
             return
-        self._method = BASIC_PUBLISH
+        self.processing = BASIC_PUBLISH
         try:
             target.publishing.publish(route, bits, content, header_end, body_size, body_size)
         except AMQPError as error:
@@ -175,18 +154,17 @@ class Connection(FrameHandler):
         except Exception as fault:  # one of the broker's own must not take other connections along
             self._crash(fault)
         if self._alarms.active:
-            self._block()
+            self.heed_alarms()
 
     def on_ack(self, channel: i64, tag: i64, multiple: bool) -> None:
         # HOT: once per basic.ack
-        target = self._last_channel
+        target = self.channels.last
         if target is None or target.number != channel:
-            target = self._find_channel(channel)
+            target = self.channels.find(channel)
         if target is None or not target.receptive:
-            payload = BASIC_ACK.to_bytes(4, "big") + int(tag).to_bytes(8, "big", signed=True) + bytes([multiple])
-            self.on_frame(METHOD, channel, payload)
+            self.on_frame(METHOD, channel, payload_of_ack(tag, multiple))
             return
-        self._method = BASIC_ACK
+        self.processing = BASIC_ACK
         try:
             target.acknowledge(tag, multiple)
         except AMQPError as error:
@@ -195,7 +173,7 @@ class Connection(FrameHandler):
             self._crash(fault)
 
     def on_frame(self, kind: i64, channel: i64, payload: bytes) -> None:
-        self._method = 0
+        self.processing = 0
         try:
             self._frame(kind, channel, payload)
         except AMQPError as error:
@@ -221,18 +199,17 @@ class Connection(FrameHandler):
             self._disconnect(Disconnect(f"unknown protocol header {header!r}"))
             return b""
         self.state = ConnectionState.STARTING
-        self._send(self.handshake.start(self._services.version))
+        self.send(self.handshake.start(self.services.version))
         return rest
 
     def _frame(self, kind: i64, number: i64, payload: bytes) -> None:
+        check_frame(kind, number, payload)
         if kind == HEARTBEAT:
-            check_heartbeat(number, payload)
-        elif len(payload) < LEAST_PAYLOAD.get(int(kind), NO_SUCH_FRAME):
-            raise unknown_frame(kind, payload)
-        elif number == 0:
+            return
+        if number == 0:
             self._connection_frame(kind, payload)
         elif self.state is ConnectionState.RUNNING:
-            self._channel_frame(kind, number, payload)
+            self.channels.take_frame(kind, number, payload)
         elif self.state in HANDSHAKE:
             raise Disconnect(f"frame on channel {number} before connection.open_ok", LINGER)
 
@@ -241,166 +218,86 @@ class Connection(FrameHandler):
             if self.state in ENDED:
                 return
             raise unexpected_frame(kind, payload)
-        method = self._decode(payload)
+        method = self.decode(payload)
         if type(method) in LEGAL[self.state]:
-            self._handle(method)
+            CONNECTION_HANDLERS[type(method)](self, method)
         elif self.state in HANDSHAKE:
             raise Disconnect(f"unexpected {method.name} while waiting for {self.state.value}", LINGER)
         elif self.state is ConnectionState.RUNNING:
             raise ChannelError("unexpected method in connection state running")
 
-    def _channel_frame(self, kind: i64, number: i64, payload: bytes) -> None:
-        channel = self._channels.get(int(number))
-        if channel is not None and channel.state is ChannelState.CLOSING:
-            self._closing_channel_frame(channel, kind, payload)
-        elif channel is not None and channel.content.awaiting is not Awaiting.METHOD:
-            self._method = BASIC_PUBLISH
-            complete = channel.content.take(int(kind), payload)
-            if self._alarms.active and not complete:
-                self._block()
-            if complete:
-                channel.receptive = True
-                self._publish_assembled(channel)
-        elif kind != METHOD:
-            raise UnexpectedFrame("expected method frame, got non method frame instead", about_method=False)
-        else:
-            self._channel_method(channel, number, self._decode(payload))
+    # What methods and channels call.
 
-    def _channel_method(self, channel: Channel | None, number: i64, method: Method) -> None:
-        if channel is None:
-            if not isinstance(method, commands.Channel.Open):
-                raise ChannelError("expected 'channel.open'")
-            self._open_channel(int(number))
-        elif isinstance(method, commands.Basic.Publish):
-            channel.content.begin(
-                route_of(method.exchange, method.routing_key), method.mandatory | method.immediate << 1
-            )
-            channel.receptive = False
-        elif isinstance(method, commands.Channel.Open):
-            raise ChannelError("second 'channel.open' seen")
-        elif isinstance(method, commands.Channel.Close):
-            self._remove_channel(channel)
-            channel.close()
-            channel.send(make(commands.Channel.CloseOk))
-        else:
-            handler = HANDLERS.get(type(method))
-            if handler is None:
-                raise CommandInvalid("unimplemented method")
-            handler(channel, method)
-
-    def _closing_channel_frame(self, channel: Channel, kind: i64, payload: bytes) -> None:
-        """Between channel.close and close_ok everything else is discarded; crossing closes are answered."""
-        if kind != METHOD:
-            return
-        method = self._decode(payload)
-        if isinstance(method, commands.Channel.CloseOk):
-            self._remove_channel(channel)
-        elif isinstance(method, commands.Channel.Close):
-            channel.send(make(commands.Channel.CloseOk))
-
-    def _publish_by_frames(
-        self, channel: i64, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64
-    ) -> None:
-        """The channel cannot take a publish now: let each of its frames meet its fate."""
-        method = BASIC_PUBLISH.to_bytes(4, "big") + b"\x00\x00" + route + bytes([bits])
-        self.on_frame(METHOD, channel, method)
-        self.on_frame(HEADER, channel, content[7 : header_end - 1])
-        if body_size:
-            self.on_frame(BODY, channel, content[header_end + 7 : len(content) - 1])
-
-    def _publish_assembled(self, channel: Channel) -> None:
-        content = channel.content
-        channel.publishing.publish(
-            content.route,
-            content.bits,
-            content.content(),
-            content.header_end,
-            content.body_size,
-            content.largest_body,
-        )
-        if self._alarms.active:
-            self._block()
-
-    def _decode(self, payload: bytes) -> Method:
-        self._method = int.from_bytes(payload[:4], "big")
+    def decode(self, payload: bytes) -> Method:
+        """The method of a frame, which is what is being processed from now on."""
+        self.processing = int.from_bytes(payload[:4], "big")
         return decode(payload)
 
-    # Methods of the connection class.
+    def send(self, method: Method) -> None:
+        """Send a method on channel 0."""
+        self.output.write(encode(0, method))
 
-    def _handle(self, method: Method) -> None:
-        if isinstance(method, commands.Connection.StartOk):
-            self._log_in(method)
-        elif isinstance(method, commands.Connection.TuneOk):
-            self.handshake.tune_ok(method)
-            self._reader.limit(self.handshake.frame_max)
-            if self.handshake.heartbeat:
-                self._heartbeat = Heartbeat(
-                    self.handshake.heartbeat, self._context.timers, self.output, self._peer_is_dead
-                )
-            self.state = ConnectionState.OPENING
-        elif isinstance(method, commands.Connection.Open):
-            self._open(method)
-        elif isinstance(method, commands.Connection.Close):
-            self._release()
-            self._send(make(commands.Connection.CloseOk))
-            if self.state is ConnectionState.RUNNING:
-                self.state = ConnectionState.CLOSED
-                self._close_socket_after(self._close_seconds())
-        elif isinstance(method, commands.Connection.CloseOk):
-            self.state = ConnectionState.CLOSED
-            self._close_socket()
-        elif isinstance(method, commands.Connection.UpdateSecret):
-            self._send(make(commands.Connection.UpdateSecretOk))
-
-    def _log_in(self, method: commands.Connection.StartOk) -> None:
-        try:
-            user = self.handshake.start_ok(method)
-        except (LoginRefused, Disconnect) as error:
-            login_failed(self._events, self, error)
-            raise
-        self._observer.authenticated(self, user.name)
-        login_succeeded(self._events, self)
-        self._send(self.handshake.tune())
-        self.state = ConnectionState.TUNING
-
-    def _open(self, method: commands.Connection.Open) -> None:
-        self.session = self.handshake.open(method, str(self.address))
-        self._timer.cancel()
-        self._send(make(commands.Connection.OpenOk))
-        self.state = ConnectionState.RUNNING
-        self._services.connections.add(self)
-        self._observer.opened(self, self.session)
-        connection_opened(self._events, self, self.session)
-
-    def _open_channel(self, number: int) -> None:
-        limit = self.handshake.channel_max
-        if limit and len(self._channels) >= limit:
-            raise NotAllowed(
-                f"number of channels opened ({len(self._channels)}) has reached the negotiated channel_max ({limit})",
-                about_method=False,
-            )
+    def heed_alarms(self) -> None:
+        """The client publishes: if a resource alarm is set, stop reading it and tell it so."""
+        if not self._alarms.active or self.throttle.blocked or self.state is not ConnectionState.RUNNING:
+            return
+        self.throttle.block()
+        self._alarms.wait(self.throttle)
         assert self.session is not None  # the state is RUNNING
-        patience = Patience(self._services.limits.consumer_timeout)
-        channel = Channel(number, self.session, self.output, self.throttle, self._context, patience)
-        self._channels[number] = channel
-        channel_opened(channel)
-        channel.send(make(commands.Channel.OpenOk))
+        if has_capability(self.session.client_properties, "connection.blocked"):
+            self._told_blocked = True
+            self.send(make(commands.Connection.Blocked, reason=self._alarms.reason))
+
+    def tuned(self) -> None:
+        """Frame size and heartbeat are agreed: they hold from now on."""
+        self._reader.limit(self.handshake.frame_max)
+        if self.handshake.heartbeat:
+            self._heartbeat = Heartbeat(self.handshake.heartbeat, self.context.timers, self.output, self._peer_is_dead)
+        self.state = ConnectionState.OPENING
+
+    def opened(self, session: Session) -> None:
+        """The handshake is complete."""
+        self.session = session
+        self._timer.cancel()
+        self.state = ConnectionState.RUNNING
+        self.services.connections.add(self)
+        self.services.observer.opened(self, session)
+        connection_opened(self.events, self, session)
+
+    def closed(self, wait: bool) -> None:
+        """Both sides know that this is the end: close the socket, or wait a while for the client to do so."""
+        self.state = ConnectionState.CLOSED
+        if wait:
+            self._close_socket_after(self._close_seconds())
+        else:
+            self._close_socket()
+
+    def release(self) -> None:
+        """Give back everything that the connection holds in the broker."""
+        if self._released:
+            return
+        self._released = True
+        self.services.connections.remove(self)
+        self.channels.close_all()
+        self._alarms.forget(self.throttle)
+        if self.session is not None:
+            self.session.vhost.delete_exclusive_queues(self.session)
 
     # Endings.
 
     def _fail(self, error: AMQPError, number: i64) -> None:
         """Answer an error with channel.close or connection.close, whichever its code asks for."""
-        method = self._method if error.about_method else 0
-        channel = self._channels.get(int(number))
+        method = self.processing if error.about_method else 0
+        channel = self.channels.find(number)
         if self.state in HANDSHAKE:
             self._refuse(error, method)
         elif self.state in ENDED:
             return
         elif error.closes_connection or channel is None:
-            self._observer.failed(self, error)
+            self.services.observer.failed(self, error)
             self._close(error, method)
         else:
-            self._observer.channel_failed(self, int(number), error)
+            self.services.observer.channel_failed(self, int(number), error)
             channel.close()
             channel.state = ChannelState.CLOSING
             channel.receptive = False
@@ -408,7 +305,8 @@ class Connection(FrameHandler):
 
     def _refuse(self, error: AMQPError, method: i64) -> None:
         """The handshake failed. Only a refused login and a refused virtual host are told to the client."""
-        self._observer.refused(self, error.reply_text + self._untold())
+        untold = self.handshake.refusal  # why a login was refused
+        self.services.observer.refused(self, f"{error.reply_text} ({untold})" if untold else error.reply_text)
         if isinstance(error, NotAllowed):
             self._close(error, method)
         elif error.closes_connection and error.code == 403:
@@ -417,57 +315,31 @@ class Connection(FrameHandler):
         else:
             self._disconnect(Disconnect(error.reply_text, LINGER), told=True)
 
-    def _untold(self) -> str:
-        """Why a login was refused, which the client is not told."""
-        refusal = self.handshake.refusal
-        return f" ({refusal})" if refusal else ""
-
     def _close(self, error: AMQPError, method: i64) -> None:
-        self._release()
-        self._send(close_method(commands.Connection.Close, error, method))
+        self.release()
+        self.send(close_method(commands.Connection.Close, error, method))
         self.state = ConnectionState.CLOSING
         self._close_socket_after(self._close_seconds())
 
     def _crash(self, error: Exception) -> None:
-        self._observer.crashed(self, error)
+        self.services.observer.crashed(self, error)
         self._fail(InternalError(about_method=False), 0)
 
     def _disconnect(self, disconnect: Disconnect, told: bool = False) -> None:
         """Close the socket without a close method."""
         if self.state in HANDSHAKE:
             if not told:
-                self._observer.refused(self, disconnect.reason)
+                self.services.observer.refused(self, disconnect.reason)
         else:
-            self._observer.failed(self, InternalError(disconnect.reason))
+            self.services.observer.failed(self, InternalError(disconnect.reason))
         self._reader.stop()
-        self._release()
+        self.release()
         self.state = ConnectionState.CLOSED
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
+        self._stop_timers()
         if disconnect.linger:
             self._close_socket_after(disconnect.linger)
         else:
             self._close_socket()
-
-    def _release(self) -> None:
-        """Give back everything that the connection holds in the broker."""
-        if self._released:
-            return
-        self._released = True
-        self._services.connections.remove(self)
-        channels = list(self._channels.values())
-        self._channels.clear()
-        self._last_channel = None
-        for channel in channels:
-            channel.close()
-        self._alarms.forget(self.throttle)
-        if self.session is not None:
-            self.session.vhost.delete_exclusive_queues(self.session)
-
-    def _remove_channel(self, channel: Channel) -> None:
-        del self._channels[int(channel.number)]
-        if self._last_channel is channel:
-            self._last_channel = None
 
     def _close_seconds(self) -> float:
         heartbeat = self.handshake.heartbeat
@@ -475,13 +347,16 @@ class Connection(FrameHandler):
 
     def _close_socket_after(self, seconds: float) -> None:
         self._timer.cancel()
-        self._timer = self._context.timers.call_later(seconds, self._close_socket)
+        self._timer = self.context.timers.call_later(seconds, self._close_socket)
 
     def _close_socket(self) -> None:
+        self._stop_timers()
+        self.output.close()
+
+    def _stop_timers(self) -> None:
+        self._timer.cancel()
         if self._heartbeat is not None:
             self._heartbeat.stop()
-        self._timer.cancel()
-        self.output.close()
 
     # Timers and brakes.
 
@@ -495,7 +370,7 @@ class Connection(FrameHandler):
             self._disconnect(Disconnect("missed heartbeats from client"))
 
     def _may_hold(self) -> bool:
-        return not any(channel.consumers or channel.ledger.count for channel in self._channels.values())
+        return not self.channels.consuming
 
     def _reading_changed(self, paused: bool) -> None:
         if self._heartbeat is not None:
@@ -504,57 +379,19 @@ class Connection(FrameHandler):
             else:
                 self._heartbeat.resume()
 
-    def _block(self) -> None:
-        """An alarm is set and this connection publishes: stop reading it."""
-        if self.throttle.blocked or self.state is not ConnectionState.RUNNING:
-            return
-        self.throttle.block()
-        self._alarms.wait(self.throttle)
-        assert self.session is not None  # the state is RUNNING
-        if has_capability(self.session.client_properties, "connection.blocked"):
-            self._told_blocked = True
-            self._send(make(commands.Connection.Blocked, reason=self._alarms.reason))
-
     def _unblocked(self) -> None:
         if self._told_blocked:
             self._told_blocked = False
-            self._send(make(commands.Connection.Unblocked))
+            self.send(make(commands.Connection.Unblocked))
         self._process_kept()
 
     def _room(self) -> None:
-        for channel in self._channels.values():
-            channel.resume_consumers()
+        self.channels.resume_consumers()
         self.throttle.unstall()
 
     def _process_kept(self) -> None:
         """Go on in the middle of what was read."""
         self.receive(b"")
-
-    def _find_channel(self, number: i64) -> Channel | None:
-        channel = self._channels.get(int(number))
-        if channel is not None:
-            self._last_channel = channel
-        return channel
-
-    def _send(self, method: Method) -> None:
-        self.output.write(encode(0, method))
-
-
-def check_heartbeat(number: i64, payload: bytes) -> None:
-    """Heartbeats are empty and come on channel 0.
-
-    Raises:
-        UnexpectedFrame, FrameError: this one does not.
-    """
-    if number:
-        raise unexpected_frame(HEARTBEAT, payload)
-    if payload:
-        raise unknown_frame(HEARTBEAT, payload)
-
-
-def unexpected_frame(kind: i64, payload: bytes) -> UnexpectedFrame:
-    """The error for a frame on a channel where its type has no place."""
-    return UnexpectedFrame(f"type {kind}, {octets_text(payload)}", about_method=False)
 
 
 def close_method(command: type[Method], error: AMQPError, method: i64) -> Method:

@@ -1,23 +1,39 @@
-"""Which function handles which method on an open channel.
+"""Which function handles which method, on channel 0 and on an open channel.
 
-Rule: a method that is not in this table is one that clients may not send (503). The methods that make, close and fill
-a channel (channel.open, channel.close, basic.publish) are the connection's.
+Rule: a method that is not in HANDLERS is one that clients may not send on a channel (503), but for those that make,
+close and fill a channel (channel.open, channel.close, basic.publish: Channels handles them itself) and basic.ack, which
+the frame reader takes apart for Connection.on_ack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pamqp import commands
 
 from amqpd.protocol.channel import Channel
 from amqpd.protocol.methods import access, basic, confirm, exchange, queue, tx
 from amqpd.protocol.methods import channel as channel_class
+from amqpd.protocol.methods import connection as connection_class
 from amqpd.wire.methods import AccessRequest, Method
 
+if TYPE_CHECKING:
+    from amqpd.protocol.connection import Connection
+
 # Any: every handler takes exactly the class that is its key, which no type of a mapping can say.
+ConnectionHandler: TypeAlias = "Callable[[Connection, Any], None]"
 Handler: TypeAlias = Callable[[Channel, Any], None]
+
+CONNECTION_HANDLERS: Final[Mapping[type[Method], ConnectionHandler]] = {
+    commands.Connection.StartOk: connection_class.start_ok,
+    commands.Connection.SecureOk: connection_class.secure_ok,
+    commands.Connection.TuneOk: connection_class.tune_ok,
+    commands.Connection.Open: connection_class.open,
+    commands.Connection.Close: connection_class.close,
+    commands.Connection.CloseOk: connection_class.close_ok,
+    commands.Connection.UpdateSecret: connection_class.update_secret,
+}
 
 HANDLERS: Final[Mapping[type[Method], Handler]] = {
     commands.Channel.Flow: channel_class.flow,
@@ -36,7 +52,6 @@ HANDLERS: Final[Mapping[type[Method], Handler]] = {
     commands.Basic.Cancel: basic.cancel,
     commands.Basic.CancelOk: basic.cancel_ok,
     commands.Basic.Get: basic.get,
-    commands.Basic.Ack: basic.ack,
     commands.Basic.Nack: basic.nack,
     commands.Basic.Reject: basic.reject,
     commands.Basic.Recover: basic.recover,

@@ -106,38 +106,35 @@ def consumer_started(channel: Channel, consumer: ChannelConsumer) -> None:
     events = channel.vhost.events
     if not events.wanted:
         return
-    fields: dict[str, object] = {
-        "consumer_tag": consumer.tag,
-        "queue": consumer.queue.name,
-        "vhost": channel.vhost.name,
-        "channel": channel_name(channel),
-        "ack_required": not consumer.no_ack,
-        "exclusive": consumer.exclusive,
-        "prefetch_count": consumer.prefetch,
-        "arguments": consumer.arguments,
-        ACTOR: channel.session.user.name,
-    }
+    fields = consumer_fields(channel, consumer)
+    fields["ack_required"] = not consumer.no_ack
+    fields["exclusive"] = consumer.exclusive
+    fields["prefetch_count"] = consumer.prefetch
+    fields["arguments"] = consumer.arguments
+    fields[ACTOR] = channel.session.user.name
     events.emit("consumer.created", fields)
 
 
 def consumer_ended(channel: Channel, consumer: ChannelConsumer) -> None:
     """A consumer was cancelled, by its client or by the broker."""
     events = channel.vhost.events
-    if not events.wanted:
-        return
-    fields: dict[str, object] = {
-        "consumer_tag": consumer.tag,
-        "queue": consumer.queue.name,
-        "vhost": channel.vhost.name,
-        "channel": channel_name(channel),
-        ACTOR: channel.session.user.name,
-    }
-    events.emit("consumer.deleted", fields)
+    if events.wanted:
+        events.emit("consumer.deleted", {**consumer_fields(channel, consumer), ACTOR: channel.session.user.name})
 
 
 def channel_name(channel: Channel) -> str:
     """RabbitMQ's name of a channel: its connection's, and its number."""
     return f"{channel.session.name} ({channel.number})"
+
+
+def consumer_fields(channel: Channel, consumer: ChannelConsumer) -> dict[str, object]:
+    """Which consumer an event is about."""
+    return {
+        "consumer_tag": consumer.tag,
+        "queue": consumer.queue.name,
+        "vhost": channel.vhost.name,
+        "channel": channel_name(channel),
+    }
 
 
 def login_fields(connection: Connection) -> dict[str, object]:

@@ -16,10 +16,10 @@ from amqpd.auth.permissions import Access
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import Message
-from amqpd.broker.queues.reply import REPLY_TO, is_reply_name
-from amqpd.broker.queues.sink import MessageSink
+from amqpd.broker.queues.base import Queue
+from amqpd.broker.queues.reply import REPLY_TO
+from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.routing import keys_of, without_blind_copies
-from amqpd.broker.vhost import as_sinks
 from amqpd.errors import AccessRefused, NotImplementedByServer, PreconditionFailed
 from amqpd.protocol.session import IMPERSONATOR
 from amqpd.protocol.transaction import HeldPublish
@@ -28,6 +28,7 @@ from amqpd.wire.properties import REPLY_TO as REPLY_TO_FLAG
 
 if TYPE_CHECKING:
     from amqpd.protocol.channel import Channel
+    from amqpd.protocol.content import Content
 
 MANDATORY: Final = 1
 IMMEDIATE: Final = 2
@@ -95,6 +96,15 @@ class Publishing:
             channel.transaction.publishes.append(held)
         else:
             self.deliver(message, sinks, bits & MANDATORY != 0)
+
+    def publish_assembled(self, content: Content) -> None:
+        """Take a message that came frame by frame and is complete.
+
+        Raises:
+            AMQPError: as publish().
+        """
+        frames = content.content()
+        self.publish(content.route, content.bits, frames, content.header_end, content.body_size, content.largest_body)
 
     def deliver(self, message: Message, sinks: list[MessageSink], mandatory: bool) -> bool:
         """Hand a message to the queues it was routed to; return it if there are none. False when one refused it."""
@@ -164,7 +174,7 @@ class Publishing:
     def _trace(self, message: Message, keys: list[str], sinks: list[MessageSink]) -> None:
         """Copy a message to the firehose, whatever becomes of it in a transaction (RabbitMQ)."""
         channel = self._channel
-        queues = [sink.name for sink in sinks if not is_reply_name(sink.name)]
+        queues = [sink.name for sink in sinks if isinstance(sink, Queue)]  # neither replies nor what has to wait
         channel.vhost.firehose.published(channel.origin(), without_blind_copies(message), keys, queues)
 
 

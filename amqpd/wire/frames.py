@@ -17,7 +17,7 @@ from typing import Final, final
 from librt.strings import read_i32_be, read_i64_be
 from mypy_extensions import i64, mypyc_attr
 
-from amqpd.errors import FrameError
+from amqpd.errors import FrameError, UnexpectedFrame
 
 METHOD: Final = 1
 HEADER: Final = 2
@@ -34,6 +34,9 @@ CONTENT_CLASS_AND_WEIGHT: Final = 0x003C0000
 ACK_SIZE: Final = 13
 LEAST_PUBLISH: Final = 9  # octets of payload, with empty exchange and routing key
 LARGEST_SIZE: Final = 0xFFFFFFFF
+# What a frame must at least hold to be one of its type: the ids of a method, what a content header begins with.
+LEAST_PAYLOAD: Final = {METHOD: 4, HEADER: 12, BODY: 0, HEARTBEAT: 0}
+NO_SUCH_FRAME: Final = 1 << 32
 
 # What _publish answers instead of a position.
 _INCOMPLETE: Final = -1
@@ -237,6 +240,20 @@ def frame(kind: int, channel: int, payload: bytes) -> bytes:
     return b"%c%b%b%b\xce" % (kind, channel.to_bytes(2, "big"), len(payload).to_bytes(4, "big"), payload)
 
 
+def frames_of_publish(route: bytes, bits: i64, content: bytes, header_end: i64) -> list[tuple[int, bytes]]:
+    """What FrameHandler.on_publish got, as type and payload of the frames that it was."""
+    method = BASIC_PUBLISH.to_bytes(4, "big") + b"\x00\x00" + route + bytes([bits])
+    frames = [(METHOD, method), (HEADER, content[7 : header_end - 1])]
+    if len(content) > header_end:
+        frames.append((BODY, content[header_end + 7 : len(content) - 1]))
+    return frames
+
+
+def payload_of_ack(tag: i64, multiple: bool) -> bytes:
+    """What FrameHandler.on_ack got, as the payload of the frame that it was."""
+    return BASIC_ACK.to_bytes(4, "big") + int(tag).to_bytes(8, "big", signed=True) + bytes([multiple])
+
+
 def too_large(kind: i64, size: i64, largest: i64) -> FrameError:
     """The error for a payload above the limit, in RabbitMQ's words (which subtract the envelope from frame_max)."""
     return FrameError(
@@ -261,6 +278,24 @@ ERLANG_COLUMNS: Final = 80
 def unknown_frame(kind: i64, payload: bytes) -> FrameError:
     """The error for a frame type that does not exist, or a payload that its type does not allow."""
     return FrameError(f"type {kind}, {octets_text(payload)}: unknown_frame", about_method=False)
+
+
+def unexpected_frame(kind: i64, payload: bytes) -> UnexpectedFrame:
+    """The error for a frame on a channel where its type has no place."""
+    return UnexpectedFrame(f"type {kind}, {octets_text(payload)}", about_method=False)
+
+
+def check_frame(kind: i64, number: i64, payload: bytes) -> None:
+    """Check a frame as far as that takes no knowledge of a state: heartbeats are empty and come on channel 0.
+
+    Raises:
+        FrameError: there is no such type, or it allows no such payload.
+        UnexpectedFrame: a heartbeat on another channel.
+    """
+    if kind == HEARTBEAT and number:
+        raise unexpected_frame(kind, payload)
+    if len(payload) < LEAST_PAYLOAD.get(int(kind), NO_SUCH_FRAME) or (kind == HEARTBEAT and payload):
+        raise unknown_frame(kind, payload)
 
 
 def octets_text(payload: bytes) -> str:

@@ -8,10 +8,10 @@ import pytest
 from pamqp import commands
 
 from amqpd.broker.deadletter import DeadLetters
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.reply import ReplyQueue, ReplyTaker
-from amqpd.broker.vhost import ExchangeSpec
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
 from tests.broker.queues.takers import drained, drained_deliveries, make_queue, message

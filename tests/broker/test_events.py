@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from amqpd.broker.alarms import MEMORY
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.events import EVENT_EXCHANGE
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Owner, QueueSpec
-from amqpd.broker.vhost import ExchangeSpec
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
 from tests.builders import World
 from tests.listener import Listener

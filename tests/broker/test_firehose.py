@@ -269,6 +269,16 @@ def test_replies_are_published_to_no_queue_and_their_delivery_is_not_copied(
     assert (copy.key, copy["routed_queues"]) == ("publish.", [])
 
 
+def test_what_has_to_wait_is_published_to_no_queue_yet(client: Client, listener: Listener) -> None:
+    arguments = {"x-delayed-type": "fanout"}
+    values = {"exchange": "later", "exchange_type": "x-delayed-message", "arguments": arguments}
+    client.call(1, commands.Exchange.Declare, commands.Exchange.DeclareOk, **values)
+    client.call(1, commands.Queue.Bind, commands.Queue.BindOk, queue="q", exchange="later")
+    for delay in (1000, 0):
+        client.publish(1, "later", "", b"a", Properties.of(headers={"x-delay": delay}))
+    assert [copy["routed_queues"] for copy in listener.heard()] == [[], ["q"]]
+
+
 def test_a_counting_queue_shows_the_count_in_the_copy_too(world: World, client: Client, listener: Listener) -> None:
     client.declare("quorum", durable=True, arguments={"x-queue-type": "quorum"})
     client.publish(1, "", "quorum", b"a")

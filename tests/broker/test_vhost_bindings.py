@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from amqpd.broker.binding import Destination
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.queues.base import QueueSpec
-from amqpd.broker.vhost import ExchangeSpec, VHost
+from amqpd.broker.vhost import VHost
 from amqpd.wire.table import EMPTY_TABLE, Table
 from tests.builders import World, message
 

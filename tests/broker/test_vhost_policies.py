@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
-from amqpd.broker.vhost import ExchangeSpec
 from amqpd.wire.table import EMPTY_TABLE, Table
 from tests.broker.queues.takers import drained, drained_deliveries, make_queue, message
 from tests.builders import World
@@ -197,6 +197,40 @@ def test_an_alternate_exchange_by_argument_is_above_the_policys() -> None:
     created = vhost.create_exchange("q.exchange", ExchangeSpec("direct", False, False, False, arguments))
     set_policy(world, {"alternate-exchange": "amq.fanout"})
     assert created.alternate == "amq.direct"
+
+
+def test_the_default_exchange_has_no_alternate_whatever_the_pattern() -> None:
+    world = World()
+    vhost = world.vhost
+    unrouted = make_queue(world, "unrouted")
+    vhost.bind(vhost.exchange("amq.fanout"), unrouted, "", EMPTY_TABLE)
+    vhost.set_policy(Policy("p", r"^(amq\.direct)?$", {"alternate-exchange": "amq.fanout"}, apply_to="exchanges"))
+    client = world.client()
+    client.open()
+    client.publish(1, "", "nobody", b"0")
+    client.publish(1, "amq.direct", "nobody", b"1")
+    assert bodies(unrouted) == [b"1"]
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_policy_for_others_does_not_start_the_time_of_an_idle_queue_anew(kind: str) -> None:
+    world = World()
+    queue = make_queue(world, queue_type=kind, expires=1000)
+    for round in range(4):
+        world.advance(0.3)
+        world.vhost.set_policy(Policy("p", "^other", {"max-length": round}))
+    assert queue.deleted
+
+
+def test_a_policy_with_another_time_starts_it_anew() -> None:
+    world = World()
+    queue = make_queue(world, expires=1000)
+    world.advance(0.9)
+    set_policy(world, {"expires": 500})
+    world.advance(0.4)
+    assert not queue.deleted
+    world.advance(0.2)
+    assert queue.deleted
 
 
 def test_what_the_pattern_does_not_find_is_left_alone() -> None:

@@ -10,7 +10,6 @@ from pamqp import base, commands
 from amqpd.auth.users import User
 from amqpd.errors import NotFound
 from amqpd.protocol.connection import Connection
-from amqpd.protocol.limits import Limits
 from amqpd.protocol.services import Address, Observer
 from amqpd.protocol.state import ConnectionState
 from amqpd.wire.frames import BODY, HEARTBEAT_FRAME, METHOD, frame
@@ -128,46 +127,7 @@ def test_a_payload_of_frame_max_itself_is_taken(world: World) -> None:
     assert client.declare("a queue").message_count == 1
 
 
-def test_update_secret_is_answered(client: Client) -> None:
-    client.call(0, commands.Connection.UpdateSecret, commands.Connection.UpdateSecretOk, new_secret=b"\xff", reason="")
-
-
-# Channels.
-
-
-def test_channels_are_counted_and_their_numbers_are_free(world: World) -> None:
-    client = world.client(channel_max=2)
-    client.open(65_535)
-    client.open(7)
-    client.send(1, commands.Channel.Open)
-    text = "NOT_ALLOWED - number of channels opened (2) has reached the negotiated channel_max (2)"
-    assert_connection_closed(client, 530, text)
-
-
-def test_a_closed_channel_makes_room_for_another(world: World) -> None:
-    client = world.client(channel_max=1)
-    for number in (1, 2, 1):
-        client.open(number)
-        client.call(number, commands.Channel.Close, commands.Channel.CloseOk, reply_code=200)
-
-
-def test_without_a_limit_channels_are_not_counted() -> None:
-    client = World(Limits(channel_max=0)).client(channel_max=0)
-    for number in range(1, 3000):
-        client.open(number)
-
-
 # Closing.
-
-
-def test_a_client_s_close_is_answered_and_the_socket_left_to_the_client(world: World, client: Client) -> None:
-    client.call(0, commands.Connection.Close, commands.Connection.CloseOk, reply_code=200)
-    client.send(1, commands.Queue.Declare, queue="q")
-    assert client.take() == b""
-    world.advance(CLOSE_SECONDS - 1)
-    assert not client.wire.closed
-    world.advance(2)
-    assert client.wire.closed
 
 
 @pytest.mark.parametrize(("heartbeat", "seconds"), [(5, 5), (29, 29), (60, 30), (0, 30)])
@@ -184,23 +144,6 @@ def test_a_close_is_waited_for_as_long_as_a_heartbeat_at_most_half_a_minute(
         assert not client.wire.closed
         world.advance(0.2)
         assert client.wire.closed
-
-
-def test_close_ok_closes_the_socket_at_once(client: Client) -> None:
-    client.connection.force_close("bye")
-    client.world.finish()
-    assert_connection_closed(client, 320, "CONNECTION_FORCED - bye")
-    client.send(0, commands.Connection.CloseOk)
-    assert client.wire.closed
-
-
-def test_a_close_that_crosses_ours_is_answered(client: Client) -> None:
-    client.connection.force_close("bye")
-    client.world.finish()
-    client.take()
-    client.call(0, commands.Connection.Close, commands.Connection.CloseOk)
-    client.send(0, commands.Connection.CloseOk)
-    assert client.wire.closed
 
 
 @pytest.mark.parametrize("how", ["close", "error", "operator", "lost", "disconnect"])

@@ -159,7 +159,7 @@ def test_a_body_in_many_frames_is_delivered_in_one_piece_with_its_properties(cli
 
 
 def test_after_a_message_in_pieces_the_channel_takes_whole_ones_again(client: Client) -> None:
-    channel = client.connection._channels[1]
+    channel = client.connection.channels._by_number[1]
     client.feed(PUBLISH + header_bytes(1, 2) + frame(BODY, 1, b"a"))
     assert not channel.receptive
     client.feed(frame(BODY, 1, b"b"))

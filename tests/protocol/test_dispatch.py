@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pamqp import base, commands
 
-from amqpd.protocol.dispatch import HANDLERS
+from amqpd.protocol.dispatch import CONNECTION_HANDLERS, HANDLERS
+from amqpd.protocol.state import LEGAL
 from amqpd.wire.frames import BODY, HEARTBEAT_FRAME, METHOD, frame
 from amqpd.wire.methods import AccessRequest, AccessRequestOk, encode, ids, make
 from tests.builders import Client, header_bytes
@@ -50,7 +51,7 @@ ON_OPEN: dict[Command, Command | tuple[int, str] | None] = {
     commands.Tx.Commit: NO_TRANSACTION,
     commands.Tx.Rollback: NO_TRANSACTION,
 }
-BY_THE_CONNECTION = {commands.Channel.Open, commands.Channel.Close, commands.Basic.Publish}
+BY_THE_CONNECTION = {commands.Channel.Open, commands.Channel.Close, commands.Basic.Publish, commands.Basic.Ack}
 SOFT = {403, 404, 405, 406}
 
 every_method = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
@@ -67,9 +68,13 @@ def assert_closed(client: Client, code: int, text: str, command: Command | None)
     assert told == (code, text, *(ids(make(command)) if command else (0, 0)))
 
 
-def test_a_client_may_send_what_has_a_handler_and_the_three_methods_of_the_connection() -> None:
+def test_a_client_may_send_what_has_a_handler_and_the_four_methods_of_the_connection() -> None:
     assert set(HANDLERS) | BY_THE_CONNECTION == set(ON_OPEN)
     assert not set(HANDLERS) & BY_THE_CONNECTION
+
+
+def test_what_some_state_allows_on_channel_0_has_a_handler_and_nothing_else_has() -> None:
+    assert set(CONNECTION_HANDLERS) == frozenset().union(*LEGAL.values())
 
 
 @every_method
@@ -159,14 +164,9 @@ def test_content_frames_on_a_closing_channel_are_discarded(client: Client) -> No
     assert client.take() == b""
 
 
-def test_an_ack_that_comes_as_a_frame_means_the_same(client: Client) -> None:
-    """The frame reader never hands it on so; the table has it because clients may send it."""
-    client.declare("q")
-    client.publish(1, "", "q")
-    client.send(1, commands.Basic.Get, queue="q")
-    client.take()
-    ack = encode(1, make(commands.Basic.Ack, delivery_tag=1))
-    client.connection.on_frame(METHOD, 1, ack[7:-1])
-    client.connection.on_frame(METHOD, 1, ack[7:-1])
-    client.world.finish()
-    assert client.channel_closed() == (406, "PRECONDITION_FAILED - unknown delivery tag 1")
+@pytest.mark.parametrize("arguments", [b"\0" * 8, b"\0" * 10])
+def test_an_ack_of_the_wrong_length_is_undecodable(client: Client, arguments: bytes) -> None:
+    """The only sort that the frame reader does not take apart itself."""
+    client.feed(frame(METHOD, 1, b"\x00\x3c\x00\x50" + arguments))
+    shown = ",".join(["0"] * len(arguments))
+    assert_closed(client, 501, f"FRAME_ERROR - cannot decode <<{shown}>>", commands.Basic.Ack)

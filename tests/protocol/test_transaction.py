@@ -52,6 +52,20 @@ def test_what_was_gathered_can_be_taken_once() -> None:
     assert transaction.take_settlements() == []
 
 
+def test_a_queue_that_refuses_its_part_makes_the_commit_partial_and_all_else_takes_effect(client: Client) -> None:
+    client.publish(2, "", "q", b"before")
+    client.declare("full", arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
+    assert get(client) == b"before"
+    for key in ("q", "full", "q"):
+        client.publish(1, "", key, b"m")
+    client.send(1, commands.Basic.Ack, delivery_tag=1)
+    client.send(1, commands.Tx.Commit)
+    close = client.receive_one(1, commands.Channel.Close)
+    assert (close.reply_code, close.reply_text) == (406, "PRECONDITION_FAILED - partial tx completion")
+    assert (close.class_id, close.method_id) == (90, 20)
+    assert (ready(client), client.world.vhost.queue("full").message_count) == (2, 0)
+
+
 def test_publishes_reach_their_queues_with_the_commit(client: Client) -> None:
     client.feed(publish_bytes(1, "", "q", b"0") + publish_bytes(1, "", "q", b"1"))
     assert ready(client) == 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands
 
-from amqpd.errors import FrameError
+from amqpd.errors import AMQPError, FrameError
 from amqpd.wire.frames import (
     BODY,
     ENVELOPE,
@@ -19,8 +19,11 @@ from amqpd.wire.frames import (
     METHOD,
     FrameHandler,
     FrameReader,
+    check_frame,
     frame,
+    frames_of_publish,
     octets_text,
+    payload_of_ack,
     unknown_frame,
 )
 from amqpd.wire.methods import encode, make
@@ -329,3 +332,53 @@ def test_a_handler_has_to_say_what_it_does_with_frames() -> None:
         handler.on_ack(1, 1, False)
     with pytest.raises(NotImplementedError):
         handler.on_frame(METHOD, 1, b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "channel", "payload", "error"),
+    [
+        (METHOD, 1, b"\0" * 3, "FRAME_ERROR - type 1, all octets = <<0,0,0>>: unknown_frame"),
+        (HEADER, 1, b"\0" * 11, "FRAME_ERROR - type 2, all octets = <<0,0,0,0,0,0,0,0,0,0,0>>: unknown_frame"),
+        (4, 0, b"", "FRAME_ERROR - type 4, all octets = <<>>: unknown_frame"),
+        (HEARTBEAT, 0, b"abc", 'FRAME_ERROR - type 8, all octets = <<"abc">>: unknown_frame'),
+        (HEARTBEAT, 1, b"", "UNEXPECTED_FRAME - type 8, all octets = <<>>"),
+        (HEARTBEAT, 1, b"a", 'UNEXPECTED_FRAME - type 8, all octets = <<"a">>'),
+    ],
+)
+def test_a_frame_that_cannot_be_is_told_with_type_and_octets(
+    kind: int, channel: int, payload: bytes, error: str
+) -> None:
+    with pytest.raises(AMQPError) as refused:
+        check_frame(kind, channel, payload)
+    assert (refused.value.reply_text, refused.value.about_method) == (error, False)
+
+
+@pytest.mark.parametrize(("kind", "size"), [(METHOD, 4), (HEADER, 12), (BODY, 0), (HEARTBEAT, 0)])
+def test_a_frame_may_be_as_small_as_its_type_allows(kind: int, size: int) -> None:
+    check_frame(kind, 0, bytes(size))
+
+
+class Undoer(FrameHandler):
+    """Makes bytes again of what comes ready-made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = b""
+
+    def on_publish(
+        self, channel: int, route: bytes, bits: int, content: bytes, header_end: int, body_size: int
+    ) -> None:
+        for kind, payload in frames_of_publish(route, bits, content, header_end):
+            self.made += frame(kind, channel, payload)
+
+    def on_ack(self, channel: int, tag: int, multiple: bool) -> None:
+        self.made += frame(METHOD, channel, payload_of_ack(tag, multiple))
+
+
+@given(st.binary(max_size=30), st.booleans(), st.integers(0, (1 << 64) - 1))
+def test_what_comes_ready_made_can_be_made_frames_again(body: bytes, flag: bool, tag: int) -> None:
+    ack = encode(7, make(commands.Basic.Ack, delivery_tag=tag, multiple=flag))
+    came = publish_bytes(7, "an exchange", "a key", body, mandatory=flag) + ack
+    undoer = Undoer()
+    FrameReader(undoer, LARGEST).feed(came)
+    assert undoer.made == came

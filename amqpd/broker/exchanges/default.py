@@ -8,6 +8,7 @@ from typing import ClassVar, final
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.message import Message
+from amqpd.broker.queues.reply import is_reply_name
 from amqpd.errors import AccessRefused
 from amqpd.wire.table import EMPTY_TABLE, Table
 
@@ -17,7 +18,8 @@ class DefaultExchange(Exchange):
     """The exchange with the empty name, which keeps no bindings: it looks queues up by their name.
 
     Args:
-        queues: the queues of the virtual host by name; read at every call, never changed.
+        queues: the queues and direct reply-to addresses of the virtual host by name; read at every call, never
+            changed.
     """
 
     kind: ClassVar[str] = "direct"
@@ -36,18 +38,18 @@ class DefaultExchange(Exchange):
             if queue is not None:
                 found[queue] = None
 
-    # The implicit bindings are made up when somebody wants to see them.
+    # The implicit bindings are made up when somebody wants to see them. Reply-to addresses are reached without any.
 
     @property
     def binding_count(self) -> int:
-        return len(self._queues)
+        return len(self.bindings())
 
     def find_binding(self, destination: Destination, key: str, arguments: Table) -> Binding | None:
         implied = key == destination.name and not arguments and self.leads_to(destination)
         return self._implicit(destination) if implied else None
 
     def bindings(self) -> list[Binding]:
-        return [self._implicit(queue) for queue in self._queues.values()]
+        return [self._implicit(queue) for name, queue in self._queues.items() if not is_reply_name(name)]
 
     def leads_to(self, destination: Destination) -> bool:
         return self._queues.get(destination.name) is destination

@@ -6,7 +6,7 @@ it supports is data. Pumping (handing messages to consumers) happens at the end 
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from mypy_extensions import trait
 
@@ -22,6 +22,9 @@ from amqpd.broker.settings import QueueSettings
 from amqpd.errors import AccessRefused
 from amqpd.turn import Work
 from amqpd.wire.table import Table
+
+if TYPE_CHECKING:
+    from amqpd.broker.deadletter import DeadLetter
 
 
 class Owner:
@@ -68,8 +71,8 @@ class QueueHost:
         """Send a dead message to the queue's dead-letter exchange, before the turn ends; it may get lost there."""
         raise NotImplementedError
 
-    def dead_letter_safely(self, queue: Queue, message: Message, reason: str) -> bool:
-        """Send it at once; True when at least one queue has taken it, and none has refused it."""
+    def dead_letter_safely(self, letter: DeadLetter) -> bool:
+        """Send it at once to the queues that it has not reached yet; True when it has reached all, and there is one."""
         raise NotImplementedError
 
 
@@ -145,14 +148,16 @@ class Queue(MessageSink):
 
     def apply(self, settings: QueueSettings) -> None:
         """Work with other settings from now on: a policy has come, changed or gone."""
+        expires = self.settings.expires
         self.settings = settings
         if settings.expires is None:
             if self._idle_timer is not None:
                 self._idle_timer.stop()
                 self._idle_timer = None
-        else:
-            if self._idle_timer is None:
-                self._idle_timer = IdleTimer(self.context, self._has_consumers, self._expired)
+        elif self._idle_timer is None:
+            self._idle_timer = IdleTimer(self.context, self._has_consumers, self._expired)
+            self._idle_timer.set(settings.expires)
+        elif settings.expires != expires:  # a policy for others must not start the time anew
             self._idle_timer.set(settings.expires)
         self.defer_pump()
 

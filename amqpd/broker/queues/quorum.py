@@ -42,19 +42,24 @@ class QuorumQueue(WorkQueue):
         self._refusing = False  # the limit was passed, and there is not room enough again yet
         self.apply(settings)
 
+    def apply(self, settings: QueueSettings) -> None:
+        super().apply(settings)
+        if settings.dead_letter_strategy != AT_LEAST_ONCE:
+            self._shelf.clear()  # RabbitMQ deletes them too: whoever changes the strategy says that they may get lost
+
     def publish(self, message: Message) -> bool:
-        if self._refusing and self._refuses():
-            return False
         careful = self._limit.any or self.settings.message_ttl is not None or message.properties.flags & EXPIRATION != 0
         if careful:  # what consumers can take at once neither counts nor expires
             self.drop_expired()
             self.deliver_ready()
+            self._judge()
+            if self._refusing:
+                return False
         self.add(message)
         if careful:
             self.deliver_ready()
-        if self._limit.any:
             self.drop_excess()
-            self._refusing = self._limit.rejects and self._limit.exceeded(*self._load())
+            self._judge()
         self.defer_pump()
         return True
 
@@ -64,14 +69,21 @@ class QuorumQueue(WorkQueue):
                 f"cannot obtain access to locked {self}. "
                 "basic.get operations are not supported by quorum queues with single active consumer"
             )
-        return super().get()
+        self._judge()
+        delivery = super().get()
+        self._judge()
+        return delivery
+
+    def pump(self) -> None:
+        super().pump()
+        self._judge()
 
     def requeue(self, delivery: Delivery) -> None:
         if self.deleted:
             return
         deliveries = delivery.deliveries + 1
         limit = self.settings.delivery_limit
-        if limit is not None and 0 <= limit < deliveries:
+        if limit is not None and limit < deliveries:
             self.die(delivery.message, DELIVERY_LIMIT)
         else:
             self._ready.put_back(delivery.message, delivery.position, deliveries, delivery.deadline)
@@ -86,6 +98,7 @@ class QuorumQueue(WorkQueue):
 
     def die(self, message: Message, reason: str) -> None:
         if self.settings.dead_letter_strategy == AT_LEAST_ONCE:
+            self.defer_pump()  # it counts as long as it is here, so first look at the limit
             self._shelf.put(message, reason)
         else:
             super().die(message, reason)
@@ -95,11 +108,18 @@ class QuorumQueue(WorkQueue):
         counted = headers.replaced({DELIVERY_COUNT: Field.long(deliveries)})
         return message.with_properties(message.properties.replaced(headers=counted))
 
-    def _refuses(self) -> bool:
-        """Publishes are refused once the limit was passed, until there are at most four fifths of it, or no limit."""
-        if not self._limit.rejects or self._limit.eased(*self._load()):
+    def _judge(self) -> None:
+        """Decide whether publishes are refused: once the limit was passed, until there are at most four fifths of it.
+
+        It is not only publishes that pass it: what consumers return counts again. So the question is asked whenever the
+        load may have changed, after consumers took what they can.
+        """
+        if not self._limit.rejects:
             self._refusing = False
-        return self._refusing
+        elif self._refusing:
+            self._refusing = not self._limit.eased(*self._load())
+        else:
+            self._refusing = self._limit.exceeded(*self._load())
 
     def _load(self) -> tuple[i64, i64]:
         """Messages and octets that count against the limit: ready ones, and dead ones that have not got away yet."""

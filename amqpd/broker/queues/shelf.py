@@ -1,8 +1,8 @@
 """The shelf of a quorum queue: dead letters that stay until every target queue has taken them (at-least-once,
 RabbitMQ).
 
-A letter without a route, or one that a target refuses, is tried again from time to time; nothing is ever lost here,
-and what lies here counts against the limits of its queue.
+A letter without a route, or one that a target refuses, is tried again from time to time, with the targets that do not
+have it yet; nothing is ever lost here, and what lies here counts against the limits of its queue.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
+from amqpd.broker.deadletter import DeadLetter
 from amqpd.broker.message import Message
 from amqpd.clock import Timer
 from amqpd.turn import Work
@@ -27,7 +28,7 @@ class Shelf(Work):
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._letters: list[tuple[Message, str]] = []
+        self._letters: list[DeadLetter] = []
         self._deferred = False
         self._timer: Timer | None = None
         self.count: i64 = 0
@@ -35,7 +36,7 @@ class Shelf(Work):
 
     def put(self, message: Message, reason: str) -> None:
         """A message died; it is sent in this turn, and kept until it has arrived."""
-        self._letters.append((message, reason))
+        self._letters.append(DeadLetter(self._queue, message, reason))
         self.count += 1
         self.octets += message.body_size
         self._defer()
@@ -43,19 +44,22 @@ class Shelf(Work):
     def run(self) -> None:
         """Try to send every letter; the turn calls this."""
         self._deferred = False
+        queue, before = self._queue, self.count
         letters = self._letters
         self._letters = []
-        for message, reason in letters:
-            if self._queue.host.dead_letter_safely(self._queue, message, reason):
+        for letter in letters:
+            if queue.host.dead_letter_safely(letter):
                 self.count -= 1
-                self.octets -= message.body_size
+                self.octets -= letter.message.body_size
             else:
-                self._letters.append((message, reason))
+                self._letters.append(letter)
+        if self.count < before:
+            queue.defer_pump()  # there may be room for publishes again
         if self._letters and self._timer is None:
-            self._timer = self._queue.context.timers.call_later(RETRY_SECONDS, self._retry)
+            self._timer = queue.context.timers.call_later(RETRY_SECONDS, self._retry)
 
     def clear(self) -> None:
-        """The queue is gone, and with it its dead letters."""
+        """The queue is gone, or no longer has to keep its dead letters."""
         self._letters = []
         self.count = 0
         self.octets = 0

@@ -25,3 +25,12 @@ class MessageSink(Destination):
 
     def hold(self, publisher: Publisher) -> None:
         """Slow a publisher down; called while crowded."""
+
+
+def as_sinks(destinations: list[Destination]) -> list[MessageSink]:
+    """What routing ended at, typed as what it is."""
+    sinks: list[MessageSink] = []
+    for destination in destinations:
+        assert isinstance(destination, MessageSink)
+        sinks.append(destination)
+    return sinks

@@ -122,11 +122,6 @@ def get(channel: Channel, method: commands.Basic.Get) -> None:
     channel.output.write(message.content_for(channel.number, channel.payload_max))
 
 
-def ack(channel: Channel, method: commands.Basic.Ack) -> None:
-    """A basic.ack that came while the channel was busy with a message; the others come from the frame reader."""
-    channel.acknowledge(signed(method.delivery_tag), method.multiple)
-
-
 def nack(channel: Channel, method: commands.Basic.Nack) -> None:
     """Refuse one delivery or several."""
     outcome = Outcome.REQUEUE if method.requeue else Outcome.REJECT

@@ -7,9 +7,10 @@ from typing import Final
 from pamqp import commands
 
 from amqpd.auth.permissions import Access
+from amqpd.broker.arguments import invalid_type
+from amqpd.broker.declaration import RESERVED_PREFIX, ExchangeSpec, check_equivalent_exchange, check_new_exchange
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange
-from amqpd.broker.vhost import RESERVED_PREFIX, ExchangeSpec
 from amqpd.errors import AccessRefused, PreconditionFailed
 from amqpd.protocol.channel import Channel
 from amqpd.wire.methods import arguments_of, make
@@ -39,15 +40,13 @@ def declare_active(channel: Channel, method: commands.Exchange.Declare) -> None:
     spec = ExchangeSpec(method.exchange_type, method.durable, method.auto_delete, method.internal, arguments_of(method))
     existing = vhost.exchanges.get(name)
     if existing is not None:
-        vhost.check_equivalent_exchange(existing, spec)
+        check_equivalent_exchange(vhost.name, existing, spec)
         return
-    vhost.check_new_exchange(name)
+    check_new_exchange(name)
     alternate = spec.arguments.get("alternate-exchange")
     if alternate is not None:
         if not isinstance(alternate.value, str):
-            raise PreconditionFailed(
-                f"invalid type '{alternate.type_name}' for arg 'alternate-exchange' in {vhost.exchange_text(name)}"
-            )
+            raise invalid_type("exchange", "alternate-exchange", name, vhost.name, alternate)
         session.check_exchange(Access.READ, name)
         session.check_exchange(Access.WRITE, alternate.value)
     vhost.create_exchange(name, spec, session.user.name)

@@ -7,11 +7,11 @@ from typing import Final
 from pamqp import commands
 
 from amqpd.auth.permissions import Access
-from amqpd.broker.arguments import with_effective_type
+from amqpd.broker.arguments import invalid_type, with_effective_type
+from amqpd.broker.declaration import RESERVED_PREFIX, check_equivalent_queue, check_lock
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.queues.base import Queue, QueueSpec
 from amqpd.broker.queues.reply import REPLY_TO, is_reply_name
-from amqpd.broker.vhost import RESERVED_PREFIX
 from amqpd.errors import AccessRefused, NotFound, PreconditionFailed
 from amqpd.protocol.channel import Channel
 from amqpd.protocol.methods.exchange import clean, refuse_default
@@ -54,8 +54,8 @@ def declare_active(channel: Channel, name: str, method: commands.Queue.Declare) 
     spec = QueueSpec(durable, owner, method.auto_delete, arguments)
     existing = vhost.queues.get(name)
     if existing is not None:
-        vhost.check_lock(existing, session)
-        vhost.check_equivalent_queue(existing, spec)
+        check_lock(existing, session)
+        check_equivalent_queue(vhost.name, existing, spec)
         return existing
     check_dead_letter_access(channel, name, arguments)
     return vhost.create_queue(name, spec, session.user.name)
@@ -72,9 +72,7 @@ def check_dead_letter_access(channel: Channel, name: str, arguments: Table) -> N
     if exchange is None:
         return
     if not isinstance(exchange.value, str):
-        raise PreconditionFailed(
-            f"invalid type '{exchange.type_name}' for arg 'x-dead-letter-exchange' in {channel.vhost.queue_text(name)}"
-        )
+        raise invalid_type("queue", "x-dead-letter-exchange", name, channel.vhost.name, exchange)
     channel.session.check_queue(Access.READ, name)
     channel.session.check_exchange(Access.WRITE, exchange.value)
 
@@ -107,7 +105,7 @@ def bind(channel: Channel, method: commands.Queue.Bind) -> None:
         queue = channel.vhost.queue(name)
         arguments = arguments_of(method)
         source.check_binding(queue, key, arguments)
-        channel.vhost.check_lock(queue, channel.session)
+        check_lock(queue, channel.session)
         channel.vhost.bind(source, queue, key, arguments, channel.session.user.name)
     if not method.nowait:
         channel.send(make(commands.Queue.BindOk))
@@ -120,7 +118,7 @@ def unbind(channel: Channel, method: commands.Queue.Unbind) -> None:
     queue = channel.vhost.queues.get(name)
     arguments = arguments_of(method)
     if source is not None and queue is not None and source.find_binding(queue, key, arguments) is not None:
-        channel.vhost.check_lock(queue, channel.session)
+        check_lock(queue, channel.session)
         channel.vhost.unbind(source, queue, key, arguments, channel.session.user.name)
     channel.send(make(commands.Queue.UnbindOk))
 
@@ -157,7 +155,7 @@ def delete(channel: Channel, method: commands.Queue.Delete) -> None:
         channel.session.check_queue(Access.CONFIGURE, name)
         queue = channel.vhost.queues.get(name)
         if queue is not None:
-            channel.vhost.check_lock(queue, channel.session)
+            check_lock(queue, channel.session)
             user = channel.session.user.name
             count = channel.vhost.delete_queue(queue, method.if_unused, method.if_empty, user)
     if not method.nowait:

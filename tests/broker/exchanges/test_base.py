@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from amqpd.broker.binding import Destination
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.queues.base import QueueSpec
 from amqpd.broker.queues.sink import MessageSink
-from amqpd.broker.vhost import ExchangeSpec, VHost
+from amqpd.broker.vhost import VHost
 from amqpd.wire.table import EMPTY_TABLE, Table
 from tests.builders import World, message
 from tests.timing import shortest

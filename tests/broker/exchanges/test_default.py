@@ -57,6 +57,16 @@ def test_the_implicit_bindings_can_be_listed(exchange: DefaultExchange, queues: 
     assert exchange.binding_count == 2
 
 
+def test_a_reply_address_is_reached_without_a_binding(
+    exchange: DefaultExchange, queues: dict[str, Destination]
+) -> None:
+    address = "amq.rabbitmq.reply-to.somebody"
+    queues[address] = Destination(address)
+    assert reached(exchange, address) == [queues[address]]
+    assert [binding.key for binding in exchange.bindings()] == ["a", "b"]
+    assert exchange.binding_count == 2
+
+
 def test_implicit_bindings_can_be_looked_up(exchange: DefaultExchange, queues: dict[str, Destination]) -> None:
     assert [binding.key for binding in exchange.bindings_to(queues["a"])] == ["a"]
     assert exchange.bindings_to(Destination("a")) == []

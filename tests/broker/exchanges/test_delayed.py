@@ -7,12 +7,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pamqp import commands
 
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.exchanges.delayed import DelayedExchange, delay_of, no_longer_delayed
 from amqpd.broker.exchanges.immediate import IMMEDIATE_TYPES
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import QueueSpec
 from amqpd.broker.queues.reply import ReplyQueue, ReplyTaker
-from amqpd.broker.vhost import ExchangeSpec
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import EMPTY_TABLE, Field, Table

@@ -6,9 +6,10 @@ import pytest
 from pamqp import commands
 
 from amqpd.broker.binding import Destination
+from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.queues.base import QueueSpec
-from amqpd.broker.vhost import ExchangeSpec, VHost
+from amqpd.broker.vhost import VHost
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.table import EMPTY_TABLE, Table
 from tests.builders import World, message

@@ -346,21 +346,32 @@ class QuorumModel(QueueModel):
         self._returned, self._fresh = [], []
 
     def publish(self, entry: Entry) -> bool:
-        if self.refusing and self.rules.eased(*self._load()):
-            self.refusing = False
-        if self.refusing and self.rules.rejects:
-            return False
         if not self.is_plain(entry):
             self.expire()
             self.deliver()
+            self.judge()
+            if self.refusing:
+                return False
         self.set_deadline(entry)
         self._fresh.append(entry)
         if not self.is_plain(entry):
             self.deliver()
-        self.drop_excess()
-        if self.rules.limited:
-            self.refusing = self.rules.rejects and self.rules.exceeded(*self._load())
+            self.drop_excess()
+            self.judge()
         return True
+
+    def get(self) -> Entry | None:
+        self.judge()
+        entry = super().get()
+        self.judge()
+        return entry
+
+    def judge(self) -> None:
+        """Too much is there, or no longer too much."""
+        if not self.rules.rejects or self.rules.eased(*self._load()):
+            self.refusing = False
+        if self.rules.rejects and self.rules.exceeded(*self._load()):
+            self.refusing = True
 
     def requeue(self, entry: Entry) -> None:
         if self.rules.delivery_limit is not None and entry.deliveries > self.rules.delivery_limit:
@@ -375,7 +386,9 @@ class QuorumModel(QueueModel):
 
     def end_turn(self) -> None:
         super().end_turn()
+        self.judge()
         self._shelf = []
+        self.judge()
 
     def _load(self) -> tuple[int, int]:
         there = self.ready + self._shelf

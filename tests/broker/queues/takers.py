@@ -6,11 +6,11 @@ from mypy_extensions import i64
 
 from amqpd.broker.flow import Publisher
 from amqpd.broker.message import Message, make_message
-from amqpd.broker.queues.base import Queue, QueueSpec
+from amqpd.broker.queues.base import Owner, Queue, QueueSpec
 from amqpd.broker.queues.consumers import Consumer
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
-from amqpd.wire.table import Table
+from amqpd.wire.table import EMPTY_TABLE, Table
 from tests.builders import World
 
 
@@ -85,6 +85,13 @@ class HeldPublisher(Publisher):
 def message(body: bytes, properties: Properties = EMPTY_PROPERTIES) -> Message:
     """A message with this body."""
     return make_message("", "q", properties, body)
+
+
+def queue_spec(
+    durable: bool = False, owner: Owner | None = None, auto_delete: bool = False, arguments: Table = EMPTY_TABLE
+) -> QueueSpec:
+    """What a queue is declared with; by default with nothing."""
+    return QueueSpec(durable, owner, auto_delete, arguments)
 
 
 def make_queue(world: World, name: str = "q", **arguments: object) -> Queue:

@@ -9,6 +9,7 @@ from pamqp import commands
 
 from amqpd.broker.arguments import QueueArguments
 from amqpd.broker.queues.base import Queue
+from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.overflow import Limit
 from amqpd.broker.settings import effective_settings
 from amqpd.wire.table import Table
@@ -149,6 +150,51 @@ def test_a_quorum_queue_refuses_once_the_limit_was_passed_and_until_it_has_eased
         outcomes += filled(queue, b"n")
     # 5 left: refused; 4 left, which is four fifths: taken; then 5 in it are within the limit.
     assert outcomes == [False, True, True]
+
+
+def fetched(queue: Queue, count: int) -> list[Delivery]:
+    """Take so many messages."""
+    deliveries = [queue.get() for _ in range(count)]
+    return [delivery for delivery in deliveries if delivery is not None]
+
+
+def test_what_comes_back_to_a_quorum_queue_can_pass_the_limit_too() -> None:
+    world = World()
+    queue = make_queue(world, queue_type="quorum", max_length=5, overflow="reject-publish")
+    filled(queue, *[b"m"] * 4)
+    held = fetched(queue, 2)
+    assert filled(queue, *[b"n"] * 3) == [True] * 3  # 5 are ready
+    queue.requeue(held.pop())
+    assert filled(queue, b"n") == [False]
+    queue.requeue(held.pop())
+    world.finish()
+    fetched(queue, 2)
+    assert filled(queue, b"n") == [False], "5 are within the limit, but not below four fifths of it"
+    fetched(queue, 1)
+    assert filled(queue, b"n") == [True]
+
+
+def test_a_quorum_queue_that_has_eased_takes_publishes_whatever_comes_back_within_the_limit() -> None:
+    world = World()
+    queue = make_queue(world, queue_type="quorum", max_length=5, overflow="reject-publish")
+    assert filled(queue, *[b"m"] * 7) == [True] * 6 + [False]
+    taker = Taker("c", queue, credit=2)
+    queue.subscribe(taker)
+    world.finish()  # 4 are ready: eased
+    taker.stopped = True
+    queue.requeue(taker.deliveries.pop())
+    assert filled(queue, b"n") == [True]
+
+
+def test_what_a_consumer_of_a_quorum_queue_gets_back_at_once_passes_no_limit() -> None:
+    world = World()
+    queue = make_queue(world, queue_type="quorum", max_length=5, overflow="reject-publish")
+    taker = Taker("c", queue, credit=1)
+    queue.subscribe(taker)
+    assert filled(queue, *[b"m"] * 6) == [True] * 6  # 5 are ready, 1 is with the consumer
+    queue.requeue(taker.deliveries.pop())
+    taker.settled()
+    assert filled(queue, b"n", b"n") == [True, False]
 
 
 def test_a_quorum_queue_whose_limit_is_lifted_refuses_no_longer() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.shelf import RETRY_SECONDS
 from amqpd.wire.table import EMPTY_TABLE
-from tests.broker.queues.takers import drained, make_queue, message
+from tests.broker.queues.takers import drained, drained_deliveries, make_queue, message
 from tests.builders import World
 
 ARGUMENTS: dict[str, object] = {
@@ -70,23 +71,63 @@ def test_a_letter_that_its_target_refuses_is_tried_again() -> None:
     assert bodies(dead) == [b"1"]
 
 
-def test_a_letter_is_tried_again_until_every_target_has_it() -> None:
-    """Who took it the first time may get it twice: at least once."""
+def fan_out(world: World, **full: object) -> tuple[Queue, Queue, Queue]:
+    """A keeping queue whose dead letters go to two queues: one that refuses what is too much, and one that does not."""
+    targets = make_queue(world, "full", overflow="reject-publish", **full), make_queue(world, "free")
+    for target in targets:
+        world.vhost.bind(world.vhost.exchange("amq.fanout"), target, "", EMPTY_TABLE)
+    return keeping(world, dead_letter_exchange="amq.fanout"), *targets
+
+
+def test_a_letter_is_tried_again_until_every_target_has_it_once() -> None:
     world = World()
-    full, free = make_queue(world, "full", max_length=0, overflow="reject-publish"), make_queue(world, "free")
-    exchange = world.vhost.exchange("amq.fanout")
-    for target in (full, free):
-        world.vhost.bind(exchange, target, "", EMPTY_TABLE)
-    queue = keeping(world, dead_letter_exchange="amq.fanout")
+    queue, full, free = fan_out(world, max_length=1)
+    full.publish(message(b"in the way"))
     reject(queue, b"0")
     world.finish()
-    assert (full.message_count, bodies(free)) == (0, [b"0"])
+    world.advance(3 * RETRY_SECONDS)
+    assert (bodies(full), bodies(free)) == ([b"in the way"], [b"0"])
+    world.advance(RETRY_SECONDS)
+    assert (bodies(full), bodies(free)) == ([b"0"], [])
+    assert world.timers.next_deadline() is None
+
+
+def test_a_retry_goes_where_the_exchange_leads_by_then() -> None:
+    world = World()
+    queue, full, free = fan_out(world, max_length=0)
+    reject(queue, b"0")
+    world.finish()
     world.vhost.delete_queue(full)
     again = make_queue(world, "again")
-    world.vhost.bind(exchange, again, "", EMPTY_TABLE)
+    world.vhost.bind(world.vhost.exchange("amq.fanout"), again, "", EMPTY_TABLE)
     world.advance(RETRY_SECONDS)
-    assert bodies(again) == [b"0"]
+    assert (bodies(again), bodies(free)) == ([b"0"], [b"0"])
     assert world.timers.next_deadline() is None
+
+
+def test_a_letter_has_arrived_when_the_queue_that_refused_it_is_gone() -> None:
+    world = World()
+    queue, full, free = fan_out(world, max_length=0)
+    reject(queue, b"0")
+    world.finish()
+    world.vhost.delete_queue(full)
+    world.advance(RETRY_SECONDS)
+    assert bodies(free) == [b"0"]
+    assert world.timers.next_deadline() is None
+
+
+def test_x_death_tells_when_the_message_died_and_not_when_its_letter_arrived() -> None:
+    world = World()
+    queue = keeping(world)
+    died = int(world.clock.time())
+    reject(queue, b"0")
+    world.finish()
+    dead = make_queue(world, "dead")
+    world.advance(RETRY_SECONDS)
+    (delivery,) = drained_deliveries(dead)
+    history = delivery.message.deaths
+    assert history is not None
+    assert history.first.time == died
 
 
 def test_however_many_letters_wait_one_timer_is_for_all() -> None:
@@ -144,6 +185,23 @@ def test_they_go_with_their_queue() -> None:
     world.advance(10 * RETRY_SECONDS)
     assert dead.message_count == 0
     assert world.timers.next_deadline() is None
+
+
+def test_a_policy_that_ends_at_least_once_ends_the_keeping() -> None:
+    """As in RabbitMQ: the letters that have not arrived are lost, and take no room any more."""
+    world = World()
+    queue = keeping(world, max_length=1)
+    reject(queue, b"0", b"1")
+    world.finish()
+    assert not queue.publish(message(b"2"))
+    world.vhost.set_policy(Policy("p", "^q$", {"overflow": "drop-head"}))
+    world.finish()
+    assert world.timers.next_deadline() is None
+    world.vhost.delete_policy("p")
+    dead = make_queue(world, "dead")
+    world.advance(10 * RETRY_SECONDS)
+    assert dead.message_count == 0
+    assert queue.publish(message(b"2"))
 
 
 def test_a_drop_head_queue_falls_back_to_losing_them() -> None:

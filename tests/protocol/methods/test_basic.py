@@ -58,6 +58,13 @@ def test_a_prefetch_size_is_not_implemented(client: Client) -> None:
 # basic.consume and cancel.
 
 
+def test_a_quorum_queue_has_no_place_on_a_channel_whose_consumers_share_a_limit(client: Client) -> None:
+    client.declare("q", durable=True, arguments={"x-queue-type": "quorum"})
+    client.call(1, commands.Basic.Qos, commands.Basic.QosOk, prefetch_count=1, global_=True)
+    client.send(1, commands.Basic.Consume, queue="q")
+    assert_closed(client, 540, "NOT_IMPLEMENTED - queue 'q' in vhost '/' does not support global qos", 20)
+
+
 def test_consume_ok_comes_before_the_first_delivery(client: Client) -> None:
     fill(client, 1)
     client.send(1, commands.Basic.Consume, queue="q", consumer_tag="t")
@@ -114,7 +121,7 @@ def test_cancelling_what_is_not_there_is_answered_too(client: Client) -> None:
     client.call(1, commands.Basic.Cancel, commands.Basic.CancelOk, consumer_tag="unknown")
     consume_ok(client, queue="amq.rabbitmq.reply-to", no_ack=True, consumer_tag="t")
     client.call(1, commands.Basic.Cancel, commands.Basic.CancelOk, consumer_tag="unknown")
-    assert client.connection._channels[1].reply_queue is not None
+    assert client.connection.channels._by_number[1].reply_queue is not None
 
 
 def test_after_cancel_ok_nothing_is_delivered_and_what_was_can_be_settled(client: Client) -> None:

@@ -75,6 +75,13 @@ def test_a_queue_without_a_name_is_given_one(world: World, client: Client) -> No
     assert {first, second} <= world.vhost.queues.keys()
 
 
+@pytest.mark.parametrize("kind", ["quorum", "stream"])
+def test_a_queue_that_is_to_last_needs_a_name_of_its_own(client: Client, kind: str) -> None:
+    client.send(1, commands.Queue.Declare, queue="", durable=True, arguments={"x-queue-type": kind})
+    text = f"PRECONDITION_FAILED - Cannot declare a server-named queue for type rabbit_{kind}_queue"
+    assert client.channel_closed() == (406, text)
+
+
 def test_with_nowait_nothing_is_answered(world: World, client: Client) -> None:
     client.send(1, commands.Queue.Declare, queue="q", nowait=True)
     client.send(1, commands.Queue.Declare, queue="amq.rabbitmq.reply-to", nowait=True)
@@ -426,7 +433,7 @@ def test_the_pseudo_queue_can_be_asked_for_and_deleted_without_effect(client: Cl
 def test_an_address_is_there_while_its_requester_is(world: World, client: Client) -> None:
     call = (1, commands.Basic.Consume, commands.Basic.ConsumeOk)
     client.call(*call, queue="amq.rabbitmq.reply-to", no_ack=True, consumer_tag="t")
-    channels = client.connection._channels
+    channels = client.connection.channels._by_number
     address = channels[1].reply_address()
     other = world.client()
     other.open(1)

@@ -1,0 +1,64 @@
+"""The connection class (section 1.4). Which of these methods a state allows is decided before, by the table LEGAL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pamqp import commands
+
+from amqpd.errors import Disconnect, LoginRefused
+from amqpd.protocol.events import login_failed, login_succeeded
+from amqpd.protocol.state import ConnectionState
+from amqpd.wire.methods import make
+
+if TYPE_CHECKING:
+    from amqpd.protocol.connection import Connection
+
+
+def start_ok(connection: Connection, method: commands.Connection.StartOk) -> None:
+    """Log in, and offer limits."""
+    handshake = connection.handshake
+    try:
+        user = handshake.start_ok(method)
+    except (LoginRefused, Disconnect) as error:
+        login_failed(connection.events, connection, error)
+        raise
+    connection.services.observer.authenticated(connection, user.name)
+    login_succeeded(connection.events, connection)
+    connection.send(handshake.tune())
+    connection.state = ConnectionState.TUNING
+
+
+def secure_ok(connection: Connection, method: commands.Connection.SecureOk) -> None:
+    """The second step of a mechanism that has one; there is none yet, so nobody comes here."""
+
+
+def tune_ok(connection: Connection, method: commands.Connection.TuneOk) -> None:
+    """Take the client's choice of limits."""
+    connection.handshake.tune_ok(method)
+    connection.tuned()
+
+
+def open(connection: Connection, method: commands.Connection.Open) -> None:
+    """Open a virtual host, and with it the connection."""
+    session = connection.handshake.open(method, str(connection.address))
+    connection.send(make(commands.Connection.OpenOk))
+    connection.opened(session)
+
+
+def close(connection: Connection, method: commands.Connection.Close) -> None:
+    """End the connection; another may use the names of its exclusive queues as soon as it reads the answer."""
+    connection.release()
+    connection.send(make(commands.Connection.CloseOk))
+    if connection.state is ConnectionState.RUNNING:
+        connection.closed(wait=True)
+
+
+def close_ok(connection: Connection, method: commands.Connection.CloseOk) -> None:
+    """The client has read why the connection was closed."""
+    connection.closed(wait=False)
+
+
+def update_secret(connection: Connection, method: commands.Connection.UpdateSecret) -> None:
+    """Passwords do not change what an open connection may do."""
+    connection.send(make(commands.Connection.UpdateSecretOk))
