@@ -22,6 +22,7 @@ from amqpd.broker.arguments import (
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
 from amqpd.broker.deadletter import DeadLetter, DeadLetters
+from amqpd.broker.erlang import atom
 from amqpd.broker.events import INTERNAL_USER, Events
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange, ExchangeHost
@@ -161,7 +162,7 @@ class VHost(QueueHost, ExchangeHost):
             PreconditionFailed: naming the first difference.
         """
         compared = (
-            ("type", spec.kind, exchange.kind),
+            ("type", atom(spec.kind), atom(exchange.kind)),
             ("durable", word(spec.durable), word(exchange.durable)),
             ("auto_delete", word(spec.auto_delete), word(exchange.auto_delete)),
             ("internal", word(spec.internal), word(exchange.internal)),

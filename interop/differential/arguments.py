@@ -1,7 +1,7 @@
 """Random arguments and properties, good ones and bad ones.
 
 Rule: what may live here are values of steps; which steps there are is decided in generate.py. No TTL but 0 and one that
-no program outlives, and no x-expires that ends.
+no program outlives, and no x-expires that ends; those that do are SHORT, and generate.py lets them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from random import Random
 from typing import Any, Final
 
 LONG: Final = 600_000  # milliseconds: longer than any program
+SHORT: Final = 20  # milliseconds
+
+# Their choice among several destinations is a broker's own.
+SCATTERING: Final = ("x-consistent-hash", "x-random", "x-modulus-hash")
 
 Values = dict[str, Any]
 
@@ -76,12 +80,14 @@ def _common(random: Random, names: list[str]) -> Values:
 
 def exchange(random: Random) -> Values:
     """Type, flags and arguments of an exchange.declare that succeeds."""
-    values: Values = {"type": random.choice(("direct", "fanout", "topic", "headers"))}
+    kinds = ("direct", "fanout", "topic", "headers", "x-recent-history", *SCATTERING)
+    values: Values = {"type": random.choices(kinds, (4, 4, 4, 4, 2, 1, 1, 1))[0]}
     flags = ("durable", 0.4), ("auto_delete", 0.15), ("internal", 0.06)
     values |= {flag: True for flag, chance in flags if random.random() < chance}
+    found = dict(random.choice(TYPE_ARGUMENTS.get(values["type"], ({},))))
     if random.random() < 0.2:
-        values["arguments"] = {"alternate-exchange": random.choice(("@e1", "@e2", "amq.fanout", "", "@missing"))}
-    return values
+        found["alternate-exchange"] = random.choice(("@e1", "@e2", "amq.fanout", "", "@missing"))
+    return values | ({"arguments": found} if found else {})
 
 
 def altered(random: Random, values: Values) -> Values:
@@ -164,12 +170,18 @@ PROPERTIES: Final[tuple[tuple[str, float, tuple[Any, ...]], ...]] = (
     ("cluster_id", 0.03, ("cluster",)),
 )
 
+TYPE_ARGUMENTS: Final[dict[str, tuple[Values, ...]]] = {
+    "x-recent-history": ({}, {"x-recent-history-length": 1}, {"x-recent-history-length": ("l", 2)}),
+    "x-consistent-hash": ({}, {"hash-header": "n"}, {"hash-property": "message_id"}, {"hash-property": "timestamp"}),
+}
+
 HEADERS: Final[dict[str, tuple[Any, ...]]] = {
     "n": (1, 2, ("l", 1), ("b", 1), ("s", 2), -1),
     "s": ("one", "two", ""),
     "t": (True, False),
     "v": (None,),
     "x-n": (1, "one"),
+    "x-recent-history-no-store": (True, True, False, 1),
     "deep": ({"list": [1, "a", None, {"more": True}], "when": ("T", 5)}, [1, 2], []),
     "odd": (b"\x00\xff", ("D", (2, 314)), 1.5, ("f", 0.5), ("i", 4_000_000_000), ("u", 65535), ("B", 255)),
 }
@@ -238,6 +250,21 @@ MISTAKES: Final[tuple[tuple[str, Values], ...]] = (
     ("exchange.declare", {"exchange": "amq.direct", "type": "fanout", "durable": True}),
     ("exchange.declare", {"exchange": "@e9", "type": "circular"}),
     ("exchange.declare", {"exchange": "@e9", "type": "direct", "arguments": {"alternate-exchange": 1}}),
+    ("exchange.declare", {"exchange": "@e9", "type": "x-recent-history", "arguments": {"x-recent-history-length": 0}}),
+    (
+        "exchange.declare",
+        {"exchange": "@e9", "type": "x-recent-history", "arguments": {"x-recent-history-length": "1"}},
+    ),
+    ("exchange.declare", {"exchange": "@e9", "type": "x-consistent-hash", "arguments": {"hash-property": "type"}}),
+    ("exchange.declare", {"exchange": "@e9", "type": "x-consistent-hash", "arguments": {"hash-header": 1}}),
+    (
+        "exchange.declare",
+        {
+            "exchange": "@e9",
+            "type": "x-consistent-hash",
+            "arguments": {"hash-header": "n", "hash-property": "message_id"},
+        },
+    ),
     ("exchange.declare", {"exchange": "@missing", "type": "direct", "passive": True}),
     ("exchange.delete", {"exchange": "amq.direct"}),
     ("exchange.delete", {"exchange": ""}),

@@ -2,68 +2,26 @@
 
 Rule: what may live here decides what is tried, and knows only roughly what a broker would answer. A program has a few
 queues and exchanges with random arguments, and then steps that use them. What RabbitMQ itself leaves open is not
-written: several queues consumed on a channel with settling many at once or a common prefetch, message TTLs that end
-while it runs.
+written (docs/compatibility.md has the list).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from random import Random
 from typing import Any, Final
 
 from interop.differential import arguments
-from interop.differential.program import Program, Step
+from interop.differential.known import KnownChannel, KnownQueue
+from interop.differential.program import DROP, WAIT, Program, Step
 
 HIGHEST_NORMAL_PRIORITY: Final = 4  # above it 4.0's quorum queues have a second level, 3.10's have none
 KEYS: Final = ("a", "b", "a.b", "a.b.c", "", "#", "x y")
 PATTERNS: Final = ("a", "b", "a.*", "#", "*.b", "a.#", "#.c", "*", "a.*.c", "")
+WEIGHTS: Final = ("1", "2", "10", "1", "2", "10", "0", "-1", "abc", "1.5", "+3", "")
+EXPIRY: Final = 60  # milliseconds without use after which the brief queue goes
+WAITING: Final = 120  # milliseconds in which a message that has arguments.SHORT left has gone its way to the end
 BUILT_IN: Final = ("amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match")
-
-
-@dataclass
-class _Queue:
-    """What the author knows of a queue."""
-
-    name: str
-    values: dict[str, Any]
-    link: str = ""  # of the owner, if it is exclusive
-
-    @property
-    def quorum(self) -> bool:
-        return bool(self.values.get("arguments", {}).get("x-queue-type") == "quorum")
-
-    @property
-    def buries(self) -> bool:
-        """Between two queues a dead letter is as fast as the publisher's next message."""
-        return "x-dead-letter-exchange" in self.values.get("arguments", {})
-
-    @property
-    def by_priority(self) -> bool:
-        """Of messages that come in together, amqpd hands out the most urgent first, RabbitMQ the first."""
-        return "x-max-priority" in self.values.get("arguments", {})
-
-    @property
-    def refuses_late(self) -> bool:
-        """A quorum queue tells publishers that it is full; what is on its way then still gets in."""
-        return self.quorum and self.values["arguments"].get("x-overflow", "").startswith("reject")
-
-
-@dataclass
-class _Channel:
-    """What the author knows of a channel."""
-
-    link: str
-    number: int
-    mode: str = "plain"
-    tags: dict[str, str] = field(default_factory=dict)  # consumer tag to queue
-    common_prefetch: bool = False
-    fetched: bool = False
-    used: set[str] = field(default_factory=set)  # queues that it consumed or fetched from
-
-    @property
-    def mixed(self) -> bool:
-        return len(set(self.tags.values())) > 1
 
 
 class Author:
@@ -76,19 +34,23 @@ class Author:
     def __init__(self, seed: int | str) -> None:
         self._random = Random(seed)
         self._steps: Program = []
-        self._queues: list[_Queue] = []
+        self._queues: list[KnownQueue] = []
         self._exchanges: dict[str, dict[str, Any]] = {}
-        self._channels = [_Channel("A", 1), _Channel("A", 2), _Channel("B", 1)]
+        self._channels = [KnownChannel("A", 1), KnownChannel("A", 2), KnownChannel("B", 1)]
         self._quorum = self._chance(0.3)
+        self._mortal = self._chance(0.08)  # messages expire while it runs, so time has to pass after each step
+        self._only: dict[str, str] = {}  # exchanges that scatter, and where alone they lead
         self._bodies = 0
         self._tags = 0
-        self._bindings: list[tuple[_Channel, str, dict[str, Any]]] = []
+        self._bindings: list[tuple[KnownChannel, str, dict[str, Any]]] = []
 
     def write(self) -> Program:
         """The program."""
         self._set_up()
         for _ in range(self._random.randint(8, 22)):
             self._act()
+            if self._mortal:
+                self._wait()
         return self._steps
 
     # Choices.
@@ -96,10 +58,10 @@ class Author:
     def _chance(self, probability: float) -> bool:
         return self._random.random() < probability
 
-    def _channel(self) -> _Channel:
+    def _channel(self) -> KnownChannel:
         return self._random.choices(self._channels, (6, 3, 3))[0]
 
-    def _queue(self) -> _Queue:
+    def _queue(self) -> KnownQueue:
         return self._random.choice(self._queues)
 
     def _exchange(self) -> str:
@@ -107,9 +69,16 @@ class Author:
             return self._random.choice(list(self._exchanges))
         return self._random.choice(BUILT_IN)
 
-    def _step(self, channel: _Channel, method: str, unawaited: bool = False, **values: Any) -> None:
+    def _step(self, channel: KnownChannel, method: str, unawaited: bool = False, **values: Any) -> None:
         values = {name: value for name, value in values.items() if value is not False and value != {}}
         self._steps.append(Step(channel.link, channel.number, method, values, unawaited))
+
+    def _wait(self) -> None:
+        """Let time pass after the last step, before its effect is looked at."""
+        last = self._steps[-1]
+        if last.method != WAIT:
+            self._steps[-1] = replace(last, unawaited=True)
+            self._steps.append(Step(last.link, last.channel, WAIT, {"milliseconds": WAITING}))
 
     # The beginning.
 
@@ -126,15 +95,22 @@ class Author:
     def _declare_queue(self, name: str) -> None:
         channel = self._channel()
         values = arguments.queue(self._random, [queue.name for queue in self._queues] + [name], self._quorum)
-        self._queues.append(_Queue(name, values, channel.link if values.get("exclusive") else ""))
+        if self._mortal and self._chance(0.5):
+            values.setdefault("arguments", {})["x-message-ttl"] = arguments.SHORT
+        self._queues.append(KnownQueue(name, values, channel.link if values.get("exclusive") else ""))
         self._step(channel, "queue.declare", queue=name, **values)
 
     def _declare_exchange(self, name: str) -> None:
-        values = arguments.exchange(self._random)
-        self._exchanges[name] = values
-        self._step(self._channel(), "exchange.declare", exchange=name, **values)
+        self._exchanges[name] = self._declare_some_exchange(name)
 
-    def _choose_mode(self, channel: _Channel) -> None:
+    def _declare_some_exchange(self, name: str) -> dict[str, Any]:
+        values = arguments.exchange(self._random)
+        if values["type"] in arguments.SCATTERING:
+            self._only.setdefault(name, "")
+        self._step(self._channel(), "exchange.declare", exchange=name, **values)
+        return values
+
+    def _choose_mode(self, channel: KnownChannel) -> None:
         channel.mode = self._random.choices(("plain", "confirm", "tx"), (0 if self._quorum else 3, 5, 2))[0]
         if channel.mode != "plain":
             self._step(channel, f"{channel.mode}.select")
@@ -154,7 +130,7 @@ class Author:
         for number in range(1, last + 1):
             self._publish_one(channel, number < last)
 
-    def _publish_one(self, channel: _Channel, unawaited: bool) -> None:
+    def _publish_one(self, channel: KnownChannel, unawaited: bool) -> None:
         if self._quorum:  # only a confirm says that a quorum queue has it; after an error the channel is a plain one
             self._step(channel, f"{channel.mode}.select", True)
         values: dict[str, Any] = {}
@@ -168,6 +144,8 @@ class Author:
         properties = arguments.properties(self._random, [queue.name for queue in self._queues])
         if self._quorum and properties.get("priority", 0) > HIGHEST_NORMAL_PRIORITY:
             del properties["priority"]
+        if self._mortal and self._chance(0.3):
+            properties["expiration"] = str(arguments.SHORT)
         if any(queue.by_priority for queue in self._queues) and properties.get("expiration") == "0":
             del properties["expiration"]
         if self._quorum and any(queue.buries for queue in self._queues):
@@ -218,7 +196,7 @@ class Author:
         channel = self._channel()
         self._step(channel, "basic.reject", **self._which(channel, 0), requeue=self._chance(0.5))
 
-    def _which(self, channel: _Channel, many: float) -> dict[str, Any]:
+    def _which(self, channel: KnownChannel, many: float) -> dict[str, Any]:
         multiple = self._chance(many) and not channel.mixed
         if multiple and self._chance(0.2):
             return {"delivery_tag": 0, "multiple": True}
@@ -281,7 +259,7 @@ class Author:
             case "same" if name in self._exchanges:
                 self._step(self._channel(), "exchange.declare", exchange=name, **self._exchanges[name])
             case "other":
-                self._step(self._channel(), "exchange.declare", exchange=name, **arguments.exchange(self._random))
+                self._declare_some_exchange(name)
             case "delete":
                 self._step(self._channel(), "exchange.delete", exchange=name, if_unused=self._chance(0.4))
             case "new" if len(self._exchanges) < 4:
@@ -289,17 +267,27 @@ class Author:
 
     def _bind(self) -> None:
         source = self._exchange()
-        values: dict[str, Any] = {"routing_key": self._random.choice(PATTERNS)}
-        if self._exchanges.get(source, {}).get("type") == "headers" or self._chance(0.05):
+        kind = self._exchanges.get(source, {}).get("type")
+        keys = WEIGHTS if kind == "x-consistent-hash" and self._chance(0.9) else PATTERNS
+        values: dict[str, Any] = {"routing_key": self._random.choice(keys)}
+        if kind == "headers" or self._chance(0.05):
             values["arguments"] = arguments.binding(self._random)
-        if self._exchanges and self._chance(0.25):
-            destination = self._random.choice(list(self._exchanges))  # a binding between built-in ones would stay
+        destination = self._destination(source)
+        if destination in self._exchanges:
             method, values = "exchange.bind", {"destination": destination, "source": source} | values
         else:
-            method, values = "queue.bind", {"queue": self._queue().name, "exchange": source} | values
+            method, values = "queue.bind", {"queue": destination, "exchange": source} | values
         channel = self._channel()
         self._bindings.append((channel, method, values))
         self._step(channel, method, **values)
+
+    def _destination(self, source: str) -> str:
+        """Where to bind to; a binding between built-in exchanges would stay."""
+        queue = not self._exchanges or self._chance(0.75)
+        destination = self._queue().name if queue else self._random.choice(list(self._exchanges))
+        if source in self._only:
+            destination = self._only[source] = self._only[source] or destination
+        return destination
 
     def _unbind(self) -> None:
         if self._bindings:
@@ -322,10 +310,27 @@ class Author:
                 other.mode = "confirm" if self._quorum else "plain"
                 other.common_prefetch = False
         if whole:
-            self._steps.append(Step(channel.link, 0, "connection.close"))
+            self._steps.append(Step(channel.link, 0, self._random.choice(("connection.close", DROP))))
+            self._wait()
         else:
             self._step(channel, "channel.close", reply_code=200)
             self._choose_mode(channel)
+
+    def _declare_brief_queue(self) -> None:
+        """A queue that goes by itself when nobody uses it, with what is in it and what is bound to it.
+
+        It is a classic one: RabbitMQ looks only every 5 seconds whether a quorum queue's time is over.
+        """
+        channel, name, tag = self._channel(), "@brief", "brief"
+        values = {"x-expires": EXPIRY, "x-dead-letter-exchange": "amq.fanout"}
+        self._step(channel, "queue.declare", True, queue=name, arguments=values)
+        self._step(channel, "queue.bind", True, queue=name, exchange=self._exchange(), routing_key="1")
+        if self._chance(0.4):
+            # Awaited: a cancel right behind can make RabbitMQ 3.10 fail with 541.
+            self._step(channel, "basic.consume", queue=name, consumer_tag=tag)
+            self._step(channel, "basic.cancel", True, consumer_tag=tag)
+        self._step(channel, "basic.publish", routing_key=name, body="lost")
+        self._wait()
 
     def _err(self) -> None:
         method, values = self._random.choice(arguments.MISTAKES)
@@ -333,7 +338,7 @@ class Author:
         if not self._shares(channel):
             self._step(channel, method, **values)
 
-    def _shares(self, channel: _Channel) -> bool:
+    def _shares(self, channel: KnownChannel) -> bool:
         """Whether two channels of the connection use one queue: when it ends, they get each other's messages."""
         used = [name for other in self._channels if other.link == channel.link for name in other.used]
         return len(used) > len(set(used))
@@ -357,6 +362,7 @@ ACTIONS: Final = (
     (Author._unbind, 2),
     (Author._end_transaction, 5),
     (Author._close, 2),
+    (Author._declare_brief_queue, 0.5),
     (Author._err, 1),
 )
 

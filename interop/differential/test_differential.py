@@ -10,7 +10,7 @@ import pytest
 from interop.amqpd_server import AmqpdServer
 from interop.differential.campaign import Campaign
 from interop.differential.generate import program
-from interop.differential.pair import Pair
+from interop.differential.pair import PLUGINS, Pair
 from interop.differential.program import parse, script
 from interop.differential.side import Side
 from interop.rabbitmq.server import RabbitMQServer
@@ -24,7 +24,7 @@ def pair() -> Iterator[Pair]:
     """Both brokers: every test of the interoperability suite but this one meets one at a time."""
     if shutil.which("epmd") is None:
         pytest.skip("no RabbitMQ here")
-    with AmqpdServer() as amqpd, RabbitMQServer() as rabbitmq:
+    with AmqpdServer() as amqpd, RabbitMQServer(plugins=PLUGINS) as rabbitmq:
         pair = Pair(Side("amqpd", amqpd.port), Side("rabbitmq", rabbitmq.port))
         yield pair
         pair.close()

@@ -90,6 +90,7 @@ def test_passive_sees_only_that_it_is_there(client: Client) -> None:
     ("change", "argument", "received", "current"),
     [
         ({"exchange_type": "fanout", "durable": True}, "type", "fanout", "direct"),
+        ({"exchange_type": "x-random"}, "type", "'x-random'", "direct"),
         ({"durable": True, "auto_delete": True}, "durable", "true", "false"),
         ({"auto_delete": True, "internal": True}, "auto_delete", "true", "false"),
         ({"internal": True, "arguments": {"alternate-exchange": "ae"}}, "internal", "true", "false"),
