@@ -180,8 +180,17 @@ def _commits_to_other_queues(program: Program, _amqpd: Observation, _rabbitmq: O
             since = []
         elif since or (step.place == commit.place and step.method == "basic.publish"):
             since.append(step)
-    fleeting = any(step.values.get("auto_delete") or step.values.get("exclusive") for step in program)
+    fleeting = any(
+        step.values.get("auto_delete")
+        or step.values.get("exclusive")
+        or "x-expires" in step.values.get("arguments", {})
+        for step in program
+    )
     return bool(since) and (fleeting or any(step.method in ("queue.declare", "queue.delete") for step in since))
+
+
+def _binds_history_to_nowhere(program: Program, _amqpd: Observation, rabbitmq: Observation) -> bool:
+    return program[-1].method == "exchange.bind" and _has_close(rabbitmq, 541, "INTERNAL_ERROR")
 
 
 def _closed_with(code: int, text: str) -> Callable[[Program, Observation, Observation], bool]:
@@ -222,6 +231,11 @@ ALLOWED: Final[tuple[Rewrite | Ending, ...]] = (
         "partial commit", "RabbitMQ may deliver before it closes with 406, amqpd closes", _forget_partial_deliveries
     ),
     Ending("commit to other queues", "J41: 3.10 looks for the queues at the commit", _commits_to_other_queues),
+    Ending(
+        "history to nowhere",
+        "RabbitMQ fails over an x-recent-history exchange that is bound to an exchange that leads to no queue",
+        _binds_history_to_nowhere,
+    ),
     Ending("empty queue type", "J12: the default type since 4.1", _closed_with(406, "unsupported queue type ''")),
     Ending(
         "unknown exchange type",

@@ -39,6 +39,8 @@ class Author:
         self._channels = [KnownChannel("A", 1), KnownChannel("A", 2), KnownChannel("B", 1)]
         self._quorum = self._chance(0.3)
         self._mortal = self._chance(0.08)  # messages expire while it runs, so time has to pass after each step
+        # What dies in the first queue goes to one that gets nothing else: the order of several would be open.
+        self._dead = KnownQueue("@dead", {}) if self._chance(0.4) else None
         self._only: dict[str, str] = {}  # exchanges that scatter, and where alone they lead
         self._bodies = 0
         self._tags = 0
@@ -64,6 +66,10 @@ class Author:
     def _queue(self) -> KnownQueue:
         return self._random.choice(self._queues)
 
+    def _source(self) -> KnownQueue:
+        """A queue to take messages from."""
+        return self._dead if self._dead and self._chance(0.2) else self._queue()
+
     def _exchange(self) -> str:
         if self._exchanges and self._chance(0.9):
             return self._random.choice(list(self._exchanges))
@@ -83,6 +89,8 @@ class Author:
     # The beginning.
 
     def _set_up(self) -> None:
+        if self._dead:
+            self._step(self._channels[2], "queue.declare", queue=self._dead.name)
         for number in range(1, self._random.choices((1, 2, 3), (3, 5, 2))[0] + 1):
             self._declare_queue(f"@q{number}")
         for number in range(1, self._random.choices((0, 1, 2, 3), (3, 4, 3, 2))[0] + 1):
@@ -97,6 +105,9 @@ class Author:
         values = arguments.queue(self._random, [queue.name for queue in self._queues] + [name], self._quorum)
         if self._mortal and self._chance(0.5):
             values.setdefault("arguments", {})["x-message-ttl"] = arguments.SHORT
+        if self._dead and not self._queues:
+            letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": self._dead.name}
+            values["arguments"] = values.get("arguments", {}) | letters
         self._queues.append(KnownQueue(name, values, channel.link if values.get("exclusive") else ""))
         self._step(channel, "queue.declare", queue=name, **values)
 
@@ -148,7 +159,7 @@ class Author:
             properties["expiration"] = str(arguments.SHORT)
         if any(queue.by_priority for queue in self._queues) and properties.get("expiration") == "0":
             del properties["expiration"]
-        if self._quorum and any(queue.buries for queue in self._queues):
+        if self._quorum and self._buries:
             # A copy to one quorum queue races against the dead letter that another makes of its own.
             headers = properties.get("headers", {})
             headers.pop("CC", None)
@@ -157,8 +168,10 @@ class Author:
         self._step(channel, "basic.publish", unawaited, **values, mandatory=mandatory, properties=properties, body=body)
 
     def _consume(self) -> None:
-        channel, queue = self._channel(), self._queue()
-        if channel.common_prefetch and (queue.name not in channel.tags.values() and channel.tags):
+        channel, queue = self._channel(), self._source()
+        if channel.common_prefetch and channel.tags and queue.name not in channel.tags.values():
+            return
+        if self._buries and channel.used - {queue.name}:
             return
         if self._quorum and (channel.tags or channel.fetched):  # among them, quorum queues go by the consumers' tags
             return
@@ -175,8 +188,8 @@ class Author:
         self._step(channel, "basic.cancel", consumer_tag=tag, nowait=self._chance(0.1))
 
     def _get(self) -> None:
-        channel, queue = self._channel(), self._queue()
-        if self._quorum and channel.tags:
+        channel, queue = self._channel(), self._source()
+        if (self._quorum and channel.tags) or (self._buries and channel.used - {queue.name}):
             return
         channel.used.add(queue.name)
         channel.fetched = True
@@ -203,6 +216,10 @@ class Author:
         if self._chance(0.03):
             return {"delivery_tag": self._random.choice((0, 99))}
         return {"unacked": self._random.choice((0, 0, 1, -1)), "multiple": multiple}
+
+    @property
+    def _buries(self) -> bool:
+        return any(queue.buries for queue in self._queues)
 
     @property
     def _limited(self) -> bool:
@@ -339,9 +356,12 @@ class Author:
             self._step(channel, method, **values)
 
     def _shares(self, channel: KnownChannel) -> bool:
-        """Whether two channels of the connection use one queue: when it ends, they get each other's messages."""
-        used = [name for other in self._channels if other.link == channel.link for name in other.used]
-        return len(used) > len(set(used))
+        """Whether two channels of the connection use one queue: when it ends, they get each other's messages.
+
+        So they do with two queues, where what one gives back dies and is dead-lettered to the other.
+        """
+        used = [other.used for other in self._channels if other.link == channel.link and other.used]
+        return len(used) > 1 and (self._buries or len(set.union(*used)) < sum(map(len, used)))
 
 
 ACTIONS: Final = (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from interop.amqpd_server import AmqpdServer
+from interop.differential.allowed import ALLOWED
 from interop.differential.campaign import Campaign
 from interop.differential.generate import program
 from interop.differential.pair import PLUGINS, Pair
@@ -15,6 +18,7 @@ from interop.differential.program import parse, script
 from interop.differential.side import Side
 from interop.rabbitmq.server import RabbitMQServer
 
+COMPATIBILITY = Path(__file__).parents[2] / "docs" / "compatibility.md"
 PROGRAMS = 150
 SEED = "interop"
 
@@ -36,6 +40,15 @@ def test_random_programs_have_the_same_effect_on_amqpd_and_rabbitmq(pair: Pair) 
     campaign.run_many(SEED, PROGRAMS, most_failures=1)
     assert not campaign.failures, campaign.failures[0]
     assert campaign.programs == PROGRAMS
+
+
+def test_the_documentation_names_every_difference_that_is_allowed() -> None:
+    section = COMPATIBILITY.read_text().partition("\n## Random programs beside RabbitMQ\n")[2].partition("\n## ")[0]
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in section.splitlines() if line.startswith("| ")}
+    del rows["difference"]
+    assert sorted(rows) == sorted(one.name for one in ALLOWED)
+    for one in ALLOWED:
+        assert set(re.findall(r"J\d+", one.reason)) <= set(re.findall(r"J\d+", rows[one.name]))
 
 
 def test_a_script_says_all_about_its_program() -> None:
