@@ -43,6 +43,8 @@ def _quorum(random: Random, names: list[str]) -> Values:
         found["x-delivery-limit"] = random.choice((0, 1, 2))
     if "x-single-active-consumer" not in found and random.random() < 0.1:
         found["x-dead-letter-strategy"] = "at-most-once"
+    elif "x-dead-letter-exchange" in found and random.random() < 0.3:
+        found |= {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
     return found
 
 

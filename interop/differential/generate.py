@@ -138,6 +138,10 @@ class Author:
         # What a consumer on this channel has got of it already when one of them closes the channel, nobody knows.
         if channel.tags or any(queue.refuses_late or queue.by_priority or queue.buries for queue in self._queues):
             last = 1
+        if any(queue.hurried for queue in self._queues):
+            if channel.mode == "tx":
+                return
+            last = 1
         for number in range(1, last + 1):
             self._publish_one(channel, number < last)
 
@@ -261,7 +265,7 @@ class Author:
 
     def _delete_queue(self) -> None:
         queue = self._queue()
-        careful = not queue.quorum and self._chance(0.5)
+        careful = self._chance(0.1 if queue.quorum else 0.5)  # those of quorum queues are refused
         conditions = {"if_unused": self._chance(0.5), "if_empty": self._chance(0.5)} if careful else {}
         self._step(self._channel(), "queue.delete", queue=queue.name, **conditions)
 
@@ -307,8 +311,12 @@ class Author:
         return destination
 
     def _unbind(self) -> None:
-        if self._bindings:
-            channel, method, values = self._random.choice(self._bindings)
+        if not self._bindings:
+            return
+        channel, method, values = self._random.choice(self._bindings)
+        source = values.get("source", values.get("exchange"))
+        others = [one for one in self._bindings if source in (one[2].get("source"), one[2].get("exchange"))]
+        if source not in self._only or len(others) == 1:  # RabbitMQ's hash ring forgets a queue with its first binding
             self._step(channel, method.replace("bind", "unbind"), **values)
 
     def _end_transaction(self) -> None:
@@ -319,7 +327,7 @@ class Author:
 
     def _close(self) -> None:
         channel = self._channel()
-        whole = self._chance(0.25) and not self._shares(channel)
+        whole = self._chance(0.35) and not self._shares(channel)
         for other in self._channels:
             if other is channel or (whole and other.link == channel.link):
                 other.tags.clear()
@@ -381,7 +389,7 @@ ACTIONS: Final = (
     (Author._bind, 3),
     (Author._unbind, 2),
     (Author._end_transaction, 5),
-    (Author._close, 2),
+    (Author._close, 3),
     (Author._declare_brief_queue, 0.5),
     (Author._err, 1),
 )

@@ -36,6 +36,11 @@ class KnownQueue:
         """A quorum queue tells publishers that it is full; what is on its way then still gets in."""
         return self.quorum and self.values["arguments"].get("x-overflow", "").startswith("reject")
 
+    @property
+    def hurried(self) -> bool:
+        """RabbitMQ finds a message of TTL 0 expired in the next millisecond; until then it counts against limits."""
+        return self.quorum and self.values["arguments"].get("x-message-ttl") == 0
+
 
 @dataclass
 class KnownChannel:

@@ -19,7 +19,7 @@ from interop.differential.side import Side
 from interop.rabbitmq.server import RabbitMQServer
 
 COMPATIBILITY = Path(__file__).parents[2] / "docs" / "compatibility.md"
-PROGRAMS = 150
+PROGRAMS = 100
 SEED = "interop"
 
 
