@@ -11,6 +11,7 @@ from typing import Any, Final
 
 LONG: Final = 600_000  # milliseconds: longer than any program
 SHORT: Final = 20  # milliseconds
+MORTAL: Final = ("0", str(SHORT))  # the expiration property of messages that programs outlive
 
 # Their choice among several destinations is a broker's own.
 SCATTERING: Final = ("x-consistent-hash", "x-random", "x-modulus-hash")

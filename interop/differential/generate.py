@@ -38,7 +38,7 @@ class Author:
         self._exchanges: dict[str, dict[str, Any]] = {}
         self._channels = [KnownChannel("A", 1), KnownChannel("A", 2), KnownChannel("B", 1)]
         self._quorum = self._chance(0.3)
-        self._mortal = self._chance(0.08)  # messages expire while it runs, so time has to pass after each step
+        self._mortal = self._chance(0.05)  # messages expire while it runs, so time has to pass after each step
         # What dies in the first queue goes to one that gets nothing else: the order of several would be open.
         self._dead = KnownQueue("@dead", {}) if self._chance(0.4) else None
         self._only: dict[str, str] = {}  # exchanges that scatter, and where alone they lead
@@ -161,7 +161,7 @@ class Author:
             del properties["priority"]
         if self._mortal and self._chance(0.3):
             properties["expiration"] = str(arguments.SHORT)
-        if any(queue.by_priority for queue in self._queues) and properties.get("expiration") == "0":
+        if any(queue.by_priority for queue in self._queues) and properties.get("expiration") in arguments.MORTAL:
             del properties["expiration"]
         if self._quorum and self._buries:
             # A copy to one quorum queue races against the dead letter that another makes of its own.
