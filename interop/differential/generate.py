@@ -1,8 +1,7 @@
 """Programs out of random numbers.
 
 Rule: what may live here decides what is tried, and knows only roughly what a broker would answer. A program has a few
-queues and exchanges with random arguments, and then steps that use them. What RabbitMQ itself leaves open is not
-written (docs/compatibility.md has the list).
+queues and exchanges with random arguments, and steps that use them. What RabbitMQ leaves open, see docs/compatibility.md.
 """
 
 from __future__ import annotations
@@ -108,6 +107,7 @@ class Author:
         if self._dead and not self._queues:
             letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": self._dead.name}
             values["arguments"] = values.get("arguments", {}) | letters
+            values["arguments"].pop("x-queue-mode", None)
         self._queues.append(KnownQueue(name, values, channel.link if values.get("exclusive") else ""))
         self._step(channel, "queue.declare", queue=name, **values)
 

@@ -241,8 +241,9 @@ class Side:
 
     def _watch(self, name: str, queue: str, exclusive: bool) -> None:
         if queue not in self._watches or self._watches[queue].gone:
-            self._watches[queue] = Watch(name if exclusive else CONTROL, self._next_watch)
-            self._link(self._watches[queue].link)
+            link = name if exclusive else CONTROL
+            self._link(link)  # first: a new connection forgets the watches of the old one
+            self._watches[queue] = Watch(link, self._next_watch)
             self._next_watch += 1
 
     def _on_watch(self, name: str, event: Event, values: dict[str, Any]) -> None:
