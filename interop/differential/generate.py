@@ -1,7 +1,7 @@
 """Programs out of random numbers.
 
 Rule: what may live here decides what is tried, and knows only roughly what a broker would answer. A program has a few
-queues and exchanges with random arguments, and then steps that use them. For what is left out see docs/compatibility.md.
+queues and exchanges with random arguments, and then steps that use them. What is left out: docs/compatibility.md.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from interop.differential.allowed import ALLOWED
 from interop.differential.campaign import Campaign
 from interop.differential.generate import program
 from interop.differential.pair import PLUGINS, Pair
-from interop.differential.program import parse, script
+from interop.differential.program import Step, parse, script
 from interop.differential.side import Side
 from interop.rabbitmq.server import RabbitMQServer
 
@@ -40,6 +40,19 @@ def test_random_programs_have_the_same_effect_on_amqpd_and_rabbitmq(pair: Pair) 
     campaign.run_many(SEED, PROGRAMS, most_failures=1)
     assert not campaign.failures, campaign.failures[0]
     assert campaign.programs == PROGRAMS
+
+
+def test_the_first_queue_of_a_new_side_is_watched_like_all_others() -> None:
+    with AmqpdServer() as amqpd:
+        side = Side("amqpd", amqpd.port)
+        side.begin("first_")
+        side.send(Step("A", 1, "queue.declare", {"queue": "@q1"}))
+        while side.waiting:
+            for link in side.links:
+                link.read()
+            side.absorb()
+        assert side.queues == ["@q1"]
+        side.close()
 
 
 def test_the_documentation_names_every_difference_that_is_allowed() -> None:
