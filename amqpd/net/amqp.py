@@ -87,6 +87,7 @@ class AMQPSocket(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._wire: SocketWire | None = None
         self._spent = 0.0  # seconds of this pass that its large reads took
+        self._tired = False  # it rests, whatever becomes of the pass
         self.connection: Connection | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,17 +119,23 @@ class AMQPSocket(asyncio.Protocol):
         throttle = connection.throttle
         if throttle.tired:
             throttle.tired = False
+            self._tired = True
             throttle.add(RESTING)
             self._context.timers.call_later(self._rests.take(begun, ended), self._rested)
             return
         if not self._spent:
-            self._loop.call_soon(self._rested)  # the loop calls it when the pass is over
+            self._loop.call_soon(self._pass_over)  # the loop calls it when it is
         self._spent += ended - begun
         if self._spent >= FAIR_SHARE:
             throttle.add(RESTING)
 
-    def _rested(self) -> None:
+    def _pass_over(self) -> None:
         self._spent = 0.0
+        if self.connection is not None and not self._tired:
+            self.connection.throttle.remove(RESTING)
+
+    def _rested(self) -> None:
+        self._tired = False
         if self.connection is not None:
             self.connection.throttle.remove(RESTING)
 

@@ -9,7 +9,17 @@ import anyio.lowlevel
 import pytest
 from pamqp import commands
 
-from amqpd.net.amqp import HIGH_WATER, LARGE_READ, REST_FACTOR, AMQPSocket, Rests, SocketWire, address_of, set_no_delay
+from amqpd.net.amqp import (
+    FAIR_SHARE,
+    HIGH_WATER,
+    LARGE_READ,
+    REST_FACTOR,
+    AMQPSocket,
+    Rests,
+    SocketWire,
+    address_of,
+    set_no_delay,
+)
 from amqpd.protocol.services import Address
 from amqpd.protocol.throttle import ANSWERS_UNREAD
 from amqpd.turn import Work
@@ -196,17 +206,6 @@ async def test_a_large_read_is_a_turn_of_its_own() -> None:
     assert transport.written != b""
 
 
-@pytest.mark.anyio
-async def test_after_a_large_read_others_are_read_first() -> None:
-    open_socket, transport = opened(World())
-    open_socket.data_received(LARGE[8:])
-    assert reading(transport) == []
-    open_socket.data_received(LARGE)
-    assert reading(transport) == ["pause"]
-    await anyio.lowlevel.checkpoint()
-    assert reading(transport) == ["pause", "resume"]
-
-
 class Delay(Work):
     """Work that takes some time of the world's clock."""
 
@@ -219,12 +218,49 @@ class Delay(Work):
         self._world.clock.advance(self._seconds)
 
 
+def slow_read(open_socket: AMQPSocket, world: World, seconds: float, data: bytes = LARGE) -> None:
+    """A read for which the broker needs this long."""
+    world.turn.defer(Delay(world, seconds))
+    open_socket.data_received(data)
+
+
 def tiring_read(open_socket: AMQPSocket, world: World, seconds: float) -> None:
     """A large read for a queue that its consumers cannot keep short; the broker needs this long for it."""
     assert open_socket.connection is not None
     open_socket.connection.throttle.rest()
-    world.turn.defer(Delay(world, seconds))
-    open_socket.data_received(LARGE)
+    slow_read(open_socket, world, seconds)
+
+
+@pytest.mark.anyio
+async def test_when_large_reads_have_taken_their_share_of_a_pass_others_are_read_first() -> None:
+    world = World()
+    open_socket, transport = opened(world)
+    for _ in range(2):
+        slow_read(open_socket, world, 0.4 * FAIR_SHARE)
+    assert reading(transport) == []
+    slow_read(open_socket, world, 0.4 * FAIR_SHARE)
+    assert reading(transport) == ["pause"]
+    await anyio.lowlevel.checkpoint()
+    assert reading(transport) == ["pause", "resume"]
+
+
+@pytest.mark.anyio
+async def test_what_reads_took_counts_in_their_pass_only() -> None:
+    world = World()
+    open_socket, transport = opened(world)
+    for _ in range(5):
+        slow_read(open_socket, world, 0.9 * FAIR_SHARE)
+        await anyio.lowlevel.checkpoint()
+    assert reading(transport) == []
+
+
+@pytest.mark.anyio
+async def test_small_reads_do_not_count_however_long_they_take() -> None:
+    world = World()
+    open_socket, transport = opened(world)
+    for _ in range(3):
+        slow_read(open_socket, world, FAIR_SHARE, LARGE[8:])
+    assert reading(transport) == []
 
 
 @pytest.mark.anyio
@@ -245,9 +281,20 @@ async def test_one_rest_does_not_lead_to_another() -> None:
     open_socket, transport = opened(world)
     tiring_read(open_socket, world, 2.0)
     world.advance(2.0 * REST_FACTOR)
-    open_socket.data_received(LARGE)
+    slow_read(open_socket, world, 0.9 * FAIR_SHARE)
+    assert reading(transport) == ["pause", "resume"]
+
+
+@pytest.mark.anyio
+async def test_a_rest_does_not_end_with_the_pass_in_which_other_large_reads_came_before_it() -> None:
+    world = World()
+    open_socket, transport = opened(world)
+    slow_read(open_socket, world, 0.1 * FAIR_SHARE)
+    tiring_read(open_socket, world, 2.0)
     await anyio.lowlevel.checkpoint()
-    assert reading(transport) == ["pause", "resume", "pause", "resume"]
+    assert reading(transport) == ["pause"]
+    world.advance(2.0 * REST_FACTOR)
+    assert reading(transport) == ["pause", "resume"]
 
 
 @pytest.mark.anyio
