@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from amqpd.broker.arguments import check_equivalent, inequivalent, same_value
+from amqpd.broker.erlang import atom
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.queues.base import Owner, Queue, QueueSpec
 from amqpd.broker.queues.classic import ClassicQueue
@@ -47,7 +48,7 @@ def check_equivalent_exchange(vhost_name: str, exchange: Exchange, spec: Exchang
         PreconditionFailed: naming the first difference.
     """
     compared = (
-        ("type", spec.kind, exchange.kind),
+        ("type", atom(spec.kind), atom(exchange.kind)),
         ("durable", word(spec.durable), word(exchange.durable)),
         ("auto_delete", word(spec.auto_delete), word(exchange.auto_delete)),
         ("internal", word(spec.internal), word(exchange.internal)),

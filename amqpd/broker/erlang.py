@@ -6,6 +6,7 @@ Rule: what may live here turns a value into the text of an Erlang term and decid
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from amqpd.wire.table import Field, Table
@@ -21,6 +22,7 @@ _ESCAPES: Final[dict[int, str]] = {
     0x22: '\\"',
     0x5C: "\\\\",
 }
+_PLAIN_ATOM: Final = re.compile("[a-z][A-Za-z0-9_@]*")
 _EXACT_INTEGERS: Final = float(1 << 53)  # beyond it Erlang writes every float with an exponent
 
 
@@ -39,6 +41,11 @@ def binary(octets: bytes) -> str:
         return "<<>>"
     quoted = _quoted(list(octets))
     return f"<<{quoted if quoted is not None else ','.join(map(str, octets))}>>"
+
+
+def atom(text: str) -> str:
+    """An Erlang atom: in single quotes unless it is a plain word."""
+    return text if _PLAIN_ATOM.fullmatch(text) else f"'{text}'"
 
 
 def typed(field: Field) -> str:

@@ -4,7 +4,8 @@
     python -m interop.differential --only 1:17                   # one of them
     python -m interop.differential --replay failed.txt           # a script, as a failure prints it
 
-Without --amqpd and --rabbitmq (ports of brokers that run already) both are started. The exit status is 1 when there is
+Without --amqpd and --rabbitmq (ports of brokers that run already) both are started; a RabbitMQ
+that runs already needs the plugins of pair.py. The exit status is 1 when there is
 a difference that allowed.py does not name.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from interop.amqpd_server import AmqpdServer
 from interop.differential.campaign import Campaign
 from interop.differential.generate import program
-from interop.differential.pair import Pair
+from interop.differential.pair import PLUGINS, Pair
 from interop.differential.program import parse
 from interop.differential.side import Side
 from interop.rabbitmq.server import RabbitMQServer
@@ -29,7 +30,7 @@ def main() -> None:
     options = parse_arguments()
     with ExitStack() as stack:
         amqpd = options.amqpd or stack.enter_context(AmqpdServer()).port
-        rabbitmq = options.rabbitmq or stack.enter_context(RabbitMQServer()).port
+        rabbitmq = options.rabbitmq or stack.enter_context(RabbitMQServer(plugins=PLUGINS)).port
         campaign = Campaign(Pair(Side("amqpd", amqpd), Side("rabbitmq", rabbitmq)), options.shrink)
         stack.callback(campaign.pair.close)
         if options.replay:

@@ -7,6 +7,7 @@ different states for a known reason: the program ends there, and counts as passe
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -180,8 +181,28 @@ def _commits_to_other_queues(program: Program, _amqpd: Observation, _rabbitmq: O
             since = []
         elif since or (step.place == commit.place and step.method == "basic.publish"):
             since.append(step)
-    fleeting = any(step.values.get("auto_delete") or step.values.get("exclusive") for step in program)
+    fleeting = any(
+        step.values.get("auto_delete")
+        or step.values.get("exclusive")
+        or "x-expires" in step.values.get("arguments", {})
+        for step in program
+    )
     return bool(since) and (fleeting or any(step.method in ("queue.declare", "queue.delete") for step in since))
+
+
+def _binds_history_to_nowhere(program: Program, _amqpd: Observation, rabbitmq: Observation) -> bool:
+    return program[-1].method == "exchange.bind" and _has_close(rabbitmq, 541, "INTERNAL_ERROR")
+
+
+def _drops_in_another_order(program: Program, amqpd: Observation, rabbitmq: Observation) -> bool:
+    """Nothing differs but which message it is that a quorum queue dropped."""
+    quorum = _quorum_queues(program)
+    seen = copy.deepcopy([amqpd, rabbitmq])
+    for message in _messages(seen):
+        latest: dict[str, Any] = next(iter(_headers(message).get("x-death", [])), {})
+        if latest.get("reason") == "maxlen" and latest.get("queue") in quorum:
+            message.clear()
+    return bool(seen[0] == seen[1])
 
 
 def _closed_with(code: int, text: str) -> Callable[[Program, Observation, Observation], bool]:
@@ -222,6 +243,16 @@ ALLOWED: Final[tuple[Rewrite | Ending, ...]] = (
         "partial commit", "RabbitMQ may deliver before it closes with 406, amqpd closes", _forget_partial_deliveries
     ),
     Ending("commit to other queues", "J41: 3.10 looks for the queues at the commit", _commits_to_other_queues),
+    Ending(
+        "history to nowhere",
+        "RabbitMQ fails over an x-recent-history exchange that is bound to an exchange that leads to no queue",
+        _binds_history_to_nowhere,
+    ),
+    Ending(
+        "order of the dropped",
+        "of what a quorum queue drops at once, RabbitMQ dead-letters the newest first",
+        _drops_in_another_order,
+    ),
     Ending("empty queue type", "J12: the default type since 4.1", _closed_with(406, "unsupported queue type ''")),
     Ending(
         "unknown exchange type",

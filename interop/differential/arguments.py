@@ -1,7 +1,7 @@
 """Random arguments and properties, good ones and bad ones.
 
 Rule: what may live here are values of steps; which steps there are is decided in generate.py. No TTL but 0 and one that
-no program outlives, and no x-expires that ends.
+no program outlives, and no x-expires that ends; those that do are SHORT, and generate.py lets them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,11 @@ from random import Random
 from typing import Any, Final
 
 LONG: Final = 600_000  # milliseconds: longer than any program
+SHORT: Final = 20  # milliseconds
+MORTAL: Final = ("0", str(SHORT))  # the expiration property of messages that programs outlive
+
+# Their choice among several destinations is a broker's own.
+SCATTERING: Final = ("x-consistent-hash", "x-random", "x-modulus-hash")
 
 Values = dict[str, Any]
 
@@ -39,6 +44,8 @@ def _quorum(random: Random, names: list[str]) -> Values:
         found["x-delivery-limit"] = random.choice((0, 1, 2))
     if "x-single-active-consumer" not in found and random.random() < 0.1:
         found["x-dead-letter-strategy"] = "at-most-once"
+    elif "x-dead-letter-exchange" in found and random.random() < 0.3:
+        found |= {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
     return found
 
 
@@ -48,8 +55,8 @@ def _classic(random: Random, names: list[str]) -> Values:
         found["x-max-priority"] = random.choice((1, 3, 10, 255))
     if random.random() < 0.1:
         found["x-queue-type"] = "classic"
-    if random.random() < 0.05:
-        found["x-queue-mode"] = random.choice(("lazy", "default"))
+    if random.random() < 0.05:  # 3.10's lazy queues lose the original expiration of what they dead-letter
+        found["x-queue-mode"] = "default" if "x-dead-letter-exchange" in found else "lazy"
     return found
 
 
@@ -76,12 +83,14 @@ def _common(random: Random, names: list[str]) -> Values:
 
 def exchange(random: Random) -> Values:
     """Type, flags and arguments of an exchange.declare that succeeds."""
-    values: Values = {"type": random.choice(("direct", "fanout", "topic", "headers"))}
+    kinds = ("direct", "fanout", "topic", "headers", "x-recent-history", *SCATTERING)
+    values: Values = {"type": random.choices(kinds, (4, 4, 4, 4, 2, 1, 1, 1))[0]}
     flags = ("durable", 0.4), ("auto_delete", 0.15), ("internal", 0.06)
     values |= {flag: True for flag, chance in flags if random.random() < chance}
+    found = dict(random.choice(TYPE_ARGUMENTS.get(values["type"], ({},))))
     if random.random() < 0.2:
-        values["arguments"] = {"alternate-exchange": random.choice(("@e1", "@e2", "amq.fanout", "", "@missing"))}
-    return values
+        found["alternate-exchange"] = random.choice(("@e1", "@e2", "amq.fanout", "", "@missing"))
+    return values | ({"arguments": found} if found else {})
 
 
 def altered(random: Random, values: Values) -> Values:
@@ -164,12 +173,18 @@ PROPERTIES: Final[tuple[tuple[str, float, tuple[Any, ...]], ...]] = (
     ("cluster_id", 0.03, ("cluster",)),
 )
 
+TYPE_ARGUMENTS: Final[dict[str, tuple[Values, ...]]] = {
+    "x-recent-history": ({}, {"x-recent-history-length": 1}, {"x-recent-history-length": ("l", 2)}),
+    "x-consistent-hash": ({}, {"hash-header": "n"}, {"hash-property": "message_id"}, {"hash-property": "timestamp"}),
+}
+
 HEADERS: Final[dict[str, tuple[Any, ...]]] = {
     "n": (1, 2, ("l", 1), ("b", 1), ("s", 2), -1),
     "s": ("one", "two", ""),
     "t": (True, False),
     "v": (None,),
     "x-n": (1, "one"),
+    "x-recent-history-no-store": (True, True, False, 1),
     "deep": ({"list": [1, "a", None, {"more": True}], "when": ("T", 5)}, [1, 2], []),
     "odd": (b"\x00\xff", ("D", (2, 314)), 1.5, ("f", 0.5), ("i", 4_000_000_000), ("u", 65535), ("B", 255)),
 }
@@ -238,6 +253,21 @@ MISTAKES: Final[tuple[tuple[str, Values], ...]] = (
     ("exchange.declare", {"exchange": "amq.direct", "type": "fanout", "durable": True}),
     ("exchange.declare", {"exchange": "@e9", "type": "circular"}),
     ("exchange.declare", {"exchange": "@e9", "type": "direct", "arguments": {"alternate-exchange": 1}}),
+    ("exchange.declare", {"exchange": "@e9", "type": "x-recent-history", "arguments": {"x-recent-history-length": 0}}),
+    (
+        "exchange.declare",
+        {"exchange": "@e9", "type": "x-recent-history", "arguments": {"x-recent-history-length": "1"}},
+    ),
+    ("exchange.declare", {"exchange": "@e9", "type": "x-consistent-hash", "arguments": {"hash-property": "type"}}),
+    ("exchange.declare", {"exchange": "@e9", "type": "x-consistent-hash", "arguments": {"hash-header": 1}}),
+    (
+        "exchange.declare",
+        {
+            "exchange": "@e9",
+            "type": "x-consistent-hash",
+            "arguments": {"hash-header": "n", "hash-property": "message_id"},
+        },
+    ),
     ("exchange.declare", {"exchange": "@missing", "type": "direct", "passive": True}),
     ("exchange.delete", {"exchange": "amq.direct"}),
     ("exchange.delete", {"exchange": ""}),

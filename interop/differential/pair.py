@@ -2,8 +2,8 @@
 
 Rule: what may live here is the lockstep: send to both, wait until both have answered everything, compare, and give what
 is on its way inside a broker time to arrive. amqpd has done all that a step brings about when it answers; RabbitMQ's
-processes may not, so both are asked again until they agree or the patience ends. No nap is ever taken: it is answers
-that are awaited.
+processes may not, so both are asked again until they agree or the patience ends. It is answers that are awaited, and
+no nap is taken but where a program says so because something is to happen by itself.
 """
 
 from __future__ import annotations
@@ -19,9 +19,16 @@ from typing import Final
 from interop.differential.allowed import ALLOWED, Ending, Rewrite
 from interop.differential.channel import Observation
 from interop.differential.link import Silence
-from interop.differential.program import Program, Step
+from interop.differential.program import WAIT, Program, Step
 from interop.differential.side import Side
 
+# What a RabbitMQ needs to have the exchange types that programs use.
+PLUGINS: Final = (
+    "rabbitmq_consistent_hash_exchange",
+    "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
+    "rabbitmq_sharding",
+)
 ANSWER_SECONDS: Final = 10.0
 ROUNDS: Final = 2  # asking for counts overtakes messages in RabbitMQ's queues, but not twice
 POLL_SECONDS: Final = 0.01
@@ -108,7 +115,11 @@ class Pair:
         """Steps that are sent together."""
         for side in self.sides:
             side.begin_step()
-            for step in steps:
+        for step in steps:
+            if step.method == WAIT:
+                self._pass_time(step.values["milliseconds"] / 1000)
+                continue
+            for side in self.sides:
                 side.send(step)
         self._compare(place, steps[-1], outcome)
 
@@ -121,6 +132,8 @@ class Pair:
         for queue in self.sides[0].queues:
             for side in self.sides:
                 side.begin_step()
+            self._pass_time(max(step.values.get("milliseconds", 0) for step in self._program) / 1000)
+            for side in self.sides:
                 side.drain(queue)
             self._compare(place, Step("Z", 0, "drain", {"queue": queue}), outcome)
             if outcome.difference is not None:
@@ -175,7 +188,7 @@ class Pair:
         self._judge(Difference(place, step, *_parted(*seen)), outcome, seen)
 
     def _judge(self, difference: Difference, outcome: Outcome, seen: list[Observation]) -> None:
-        so_far = [*self._program[: difference.place], difference.step]
+        so_far = [step for step in (*self._program[: difference.place], difference.step) if step.method != WAIT]
         for one in ALLOWED:
             if isinstance(one, Ending) and one.recognise(so_far, seen[0], seen[1]):
                 outcome.allowed.add(one.name)
@@ -194,6 +207,12 @@ class Pair:
             if seen[0] == seen[1]:
                 break
         return used
+
+    def _pass_time(self, seconds: float) -> None:
+        """Read for so long, and ask nothing: being asked for is use, which keeps a queue alive."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._read(left)
 
     def _ask(self) -> None:
         for side in self.sides:

@@ -12,13 +12,18 @@ Connection and channel come first; both are opened when they are not, so that no
 stands for what makes the names of this run unique, `$1` for the first name that the broker made up. `unacked=0` is the
 delivery tag of the oldest unsettled delivery on the channel (-1: the newest); the step is left out if there is none.
 `&` at the end: the next step is sent at once, without waiting for what this one brings about.
+
+Two steps are no methods: `A0 drop()` closes the socket without a word, `A1 wait(milliseconds=50)` lets time pass.
 """
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+DROP: Final = "drop"
+WAIT: Final = "wait"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from interop.differential.program import Program, Step
 
 # Without it, 3.10 has other rules for quorum queues (J28, J30); a program without "queue" is about another queue.
-NEEDED: Final = frozenset({"x-delivery-limit", "queue"})
+NEEDED: Final = frozenset({"x-delivery-limit", "queue", "milliseconds"})
 
 
 def shrink(program: Program, still_fails: Callable[[Program], bool]) -> Program:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from interop.differential.channel import Channel, Observation
 from interop.differential.link import Event, Link
-from interop.differential.program import Program, Step
+from interop.differential.program import DROP, Program, Step
 
 CONTROL: Final = "Z"  # the connection that belongs to no program
 CAPABLE: Final = "AZ"  # connections whose client understands a basic.cancel from the broker
@@ -83,11 +83,15 @@ class Side:
             Silence: a new connection is refused.
         """
         link = self._link(step.link)
-        if step.method == "connection.close":
+        if step.method == DROP:
+            link.close()
+            self._forget(step.link)
+        elif step.method == "connection.close":
             link.send(0, "connection.close", reply_code=200)
         else:
             self._opened(step.link, step.channel).send(link, step, self._wire(step.values))
-        link.flush()
+        if link.open:
+            link.flush()
 
     def ask(self) -> None:
         """Ask every channel for a sign of life, and every queue for its counts."""
@@ -237,8 +241,9 @@ class Side:
 
     def _watch(self, name: str, queue: str, exclusive: bool) -> None:
         if queue not in self._watches or self._watches[queue].gone:
-            self._watches[queue] = Watch(name if exclusive else CONTROL, self._next_watch)
-            self._link(self._watches[queue].link)
+            link = name if exclusive else CONTROL
+            self._link(link)  # first: a new connection forgets the watches of the old one
+            self._watches[queue] = Watch(link, self._next_watch)
             self._next_watch += 1
 
     def _on_watch(self, name: str, event: Event, values: dict[str, Any]) -> None:

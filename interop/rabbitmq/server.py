@@ -37,15 +37,19 @@ class RabbitMQServer:
         port: AMQP port, 0 for any free one.
         management_port: port of the management API and UI; None leaves the plugin off, which starts faster.
         config: more lines for rabbitmq.conf.
+        plugins: names of more plugins.
     """
 
-    def __init__(self, port: int = 0, management_port: int | None = None, config: str = "") -> None:
+    def __init__(
+        self, port: int = 0, management_port: int | None = None, config: str = "", plugins: tuple[str, ...] = ()
+    ) -> None:
         self.port = port or free_port()
         self.node = f"interop{self.port}@localhost"
         self._home = tempfile.TemporaryDirectory(prefix="rabbitmq-interop-")
         self._path = Path(self._home.name)
         self._management_port = management_port
         self._config = config
+        self._plugins = plugins
         self._epmd_port = free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -90,7 +94,8 @@ class RabbitMQServer:
         return Broker("rabbitmq", LOOPBACK, self.port, node.pid)
 
     def _write_configuration(self) -> None:
-        plugins = "" if self._management_port is None else "rabbitmq_management"
+        management = () if self._management_port is None else ("rabbitmq_management",)
+        plugins = ",".join((*management, *self._plugins))
         self._path.joinpath("enabled_plugins").write_text(f"[{plugins}].\n")
         self._path.joinpath("rabbitmq-env.conf").touch()
         lines = [self._config]

@@ -300,6 +300,27 @@ def test_an_x_death_of_the_publishers_own_passes_until_the_message_dies() -> Non
     assert headers["kept"] == ("I", 1)
 
 
+@pytest.mark.parametrize(("key", "reached"), [(None, ["blind", "copy", "q"]), ("fixed", ["fixed"])])
+def test_blind_copies_keys_route_a_dead_letter_too_unless_the_queue_has_a_key(
+    key: str | None, reached: list[str]
+) -> None:
+    world = World()
+    client = world.client()
+    client.open()
+    letters = {"x-dead-letter-exchange": "amq.direct"} | ({} if key is None else {"x-dead-letter-routing-key": key})
+    client.declare("q", arguments=letters)
+    for name in ("blind", "copy", "q", "fixed"):
+        client.declare(f"dead.{name}")
+        arguments = {"queue": f"dead.{name}", "exchange": "amq.direct", "routing_key": name}
+        client.call(1, commands.Queue.Bind, commands.Queue.BindOk, **arguments)
+    client.publish(1, "", "q", b"m", Properties.of(headers={"CC": ["copy"], "BCC": ["blind"]}))
+    fetch(client, "q")
+    client.send(1, commands.Basic.Reject, delivery_tag=1, requeue=False)
+    found = sorted(name for name, queue in world.vhost.queues.items() if queue.message_count)
+    assert found == [f"dead.{name}" for name in reached]
+    assert "BCC" not in headers_of(fetch(client, found[0]))
+
+
 def test_a_dead_letter_is_not_confirmed_and_not_returned() -> None:
     """Its publisher was answered when its first queue took it."""
     client = World().client()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amqpd.broker.erlang import binary, plain, string, term, typed
+from amqpd.broker.erlang import atom, binary, plain, string, term, typed
 from amqpd.wire.table import Field
 
 
@@ -40,6 +40,14 @@ def test_binaries_are_quoted_when_printable_latin_1(octets: bytes, printed: str)
 )
 def test_strings_are_quoted_when_printable_latin_1(text: str, printed: str) -> None:
     assert string(text) == printed
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [("direct", "direct"), ("amqp_0_9@1", "amqp_0_9@1"), ("x-random", "'x-random'"), ("Topic", "'Topic'"), ("", "''")],
+)
+def test_atoms_are_quoted_unless_they_are_plain_words(text: str, printed: str) -> None:
+    assert atom(text) == printed
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,21 @@ def test_the_end_drops_publishes_and_returns_messages_settled_in_the_open_transa
     assert ready(other) == 2
 
 
+def test_the_end_of_the_channel_returns_everything_in_the_order_of_its_delivery(client: Client) -> None:
+    """A quorum queue delivers what was returned in the order of its return."""
+    client.declare("quorum", durable=True, arguments={"x-queue-type": "quorum"})
+    for number in range(3):
+        client.publish(2, "", "quorum", b"%d" % number)
+    for _ in range(3):
+        client.send(1, commands.Basic.Get, queue="quorum")
+    client.send(1, commands.Basic.Ack, delivery_tag=2)
+    client.bodies()
+    client.call(1, commands.Channel.Close, commands.Channel.CloseOk)
+    for _ in range(3):
+        client.send(2, commands.Basic.Get, queue="quorum")
+    assert client.bodies() == [b"0", b"1", b"2"]
+
+
 def test_recover_requeues_at_once_but_not_what_was_settled_in_the_transaction(client: Client) -> None:
     client.feed(publish_bytes(2, "", "q") * 2)
     get(client)

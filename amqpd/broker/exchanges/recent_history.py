@@ -8,7 +8,7 @@ from typing import ClassVar, Final, final
 
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.erlang import term
-from amqpd.broker.exchanges.base import HostedExchange
+from amqpd.broker.exchanges.base import Exchange, HostedExchange
 from amqpd.broker.message import Message
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.table import Field, Table
@@ -20,9 +20,10 @@ DEFAULT_LENGTH: Final = 20
 
 @final
 class RecentHistoryExchange(HostedExchange):
-    """Routes to all its bindings, and hands what it remembers to each new one, oldest first.
+    """Routes to all its bindings, and hands what it remembers to each new one.
 
-    As in RabbitMQ a message is remembered when it is routed, so inside a transaction even before the commit.
+    As in RabbitMQ a queue gets it oldest first and an exchange newest first, and a message is remembered when it is
+    routed, so inside a transaction even before the commit.
     """
 
     kind: ClassVar[str] = "x-recent-history"
@@ -50,8 +51,10 @@ class RecentHistoryExchange(HostedExchange):
         self._remembered.clear()
 
     def _added(self, binding: Binding) -> None:
-        # A copy, for behind an exchange the way may lead back here.
-        for keys, message in list(self._remembered):
+        remembered = list(self._remembered)
+        if isinstance(binding.destination, Exchange):  # and behind it the way may lead back here, so it takes a copy
+            remembered.reverse()
+        for keys, message in remembered:
             self.host.forward(binding.destination, keys, message)
 
 

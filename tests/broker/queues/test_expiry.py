@@ -93,6 +93,43 @@ def test_a_message_without_time_is_delivered_to_who_is_ready_and_else_dropped(ki
 
 
 @TYPES
+def test_a_message_that_says_itself_that_it_has_no_time_is_treated_the_same(kind: str) -> None:
+    world = World()
+    queue = make_queue(world, queue_type=kind)
+    taker = Taker("c", queue, credit=1)
+    queue.subscribe(taker)
+    for number in range(2):
+        queue.publish(expiring(b"%d" % number, 0))
+    world.finish()
+    assert (taker.bodies, queue.message_count) == ([b"0"], 0)
+
+
+@TYPES
+def test_a_message_without_time_counts_while_a_live_one_stands_before_it_but_is_not_delivered(kind: str) -> None:
+    world = World()
+    queue = filled(world, message(b"0"), expiring(b"1", 0), message(b"2"), queue_type=kind)
+    assert queue.message_count == 3
+    taker = Taker("c", queue)
+    queue.subscribe(taker)
+    world.finish()
+    assert (taker.bodies, queue.message_count) == ([b"0", b"2"], 0)
+
+
+def test_what_expired_behind_the_message_that_is_fetched_is_not_counted_any_more() -> None:
+    """A classic queue tells in basic.get_ok how many are left, and what expired behind the head is none of them."""
+    world = World()
+    client = world.client()
+    client.open()
+    client.declare("q")
+    for expiration in (None, "0", "0", None):
+        client.publish(1, "", "q", properties=Properties.of(expiration=expiration))
+    client.send(1, commands.Basic.Get, queue="q")
+    (item,) = client.messages()
+    assert isinstance(item.method, commands.Basic.GetOk)
+    assert item.method.message_count == 1
+
+
+@TYPES
 def test_an_unsettled_message_does_not_expire_and_keeps_its_deadline_for_its_return(kind: str) -> None:
     """Conformance row H05."""
     world = World()

@@ -13,7 +13,7 @@ from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.overflow import Limit
 from amqpd.broker.settings import effective_settings
 from amqpd.wire.table import Table
-from tests.broker.queues.takers import Taker, accepts, drained, make_queue, message
+from tests.broker.queues.takers import Taker, accepts, drained, drained_deliveries, make_queue, message
 from tests.builders import Client, World, publish_bytes
 
 TYPES = pytest.mark.parametrize("kind", ["classic", "quorum"])
@@ -93,6 +93,32 @@ def test_requeued_messages_are_dropped_if_they_are_too_many() -> None:
     assert bodies(queue) == [b"2", b"3"]
 
 
+def test_a_requeued_message_that_is_too_many_is_dropped_before_a_consumer_can_take_it_again() -> None:
+    world = World()
+    queue = make_queue(world, max_length=1)
+    taker = Taker("c", queue, credit=2)
+    queue.subscribe(taker)
+    filled(queue, b"0", b"1", b"2")
+    for delivery in list(taker.deliveries):
+        queue.requeue(delivery)
+        taker.settled()
+    world.finish()
+    assert taker.bodies == [b"0", b"1", b"2"]
+
+
+@TYPES
+def test_what_is_beyond_the_limit_dies_of_that_even_if_it_has_no_time_either(kind: str) -> None:
+    world = World()
+    dead = make_queue(world, "dead")
+    letters = {"dead_letter_exchange": "", "dead_letter_routing_key": "dead"}
+    filled(make_queue(world, queue_type=kind, max_length=0, message_ttl=0, **letters), b"0")
+    world.finish()
+    (letter,) = drained_deliveries(dead)
+    headers = letter.message.properties.headers
+    assert headers is not None
+    assert headers.text("x-first-death-reason") == "maxlen"
+
+
 @TYPES
 def test_a_message_that_is_larger_than_the_limit_empties_the_queue(kind: str) -> None:
     """Conformance row H07: itself included. Only bodies count."""
@@ -127,6 +153,17 @@ def test_what_goes_straight_to_a_consumer_is_not_refused() -> None:
     queue.subscribe(taker)
     assert filled(queue, b"0", b"1", b"2", b"3", b"4") == [True, True, True, True, False]
     assert taker.bodies == [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize("limit", [{"max_length": 0}, {"max_length_bytes": 2}])
+def test_what_would_not_fit_even_into_the_empty_queue_is_refused_although_a_consumer_is_ready(
+    limit: dict[str, object],
+) -> None:
+    queue = make_queue(World(), overflow="reject-publish", **limit)
+    taker = Taker("c", queue)
+    queue.subscribe(taker)
+    assert filled(queue, b"too large") == [False]
+    assert taker.bodies == []
 
 
 def test_a_refused_message_is_dead_lettered_if_the_queue_is_told_so() -> None:

@@ -107,6 +107,19 @@ def test_the_first_difference_to_what_exists_is_named(
     )
 
 
+@pytest.mark.parametrize(("kind", "other"), [("direct", "x-random"), ("x-random", "direct")])
+def test_a_type_that_is_more_than_a_word_is_quoted_twice(client: Client, kind: str, other: str) -> None:
+    """In RabbitMQ it is an Erlang atom, and the text has quotes of its own around it."""
+    declare(client, "x", kind)
+    client.send(1, commands.Exchange.Declare, exchange="x", exchange_type=other)
+    quoted = {"direct": "'direct'", "x-random": "''x-random''"}
+    assert client.channel_closed() == (
+        406,
+        "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/': "
+        f"received {quoted[other]} but current is {quoted[kind]}",
+    )
+
+
 def test_an_alternate_exchange_on_one_side_only_is_a_difference(client: Client) -> None:
     declare(client, "x")
     arguments = {"alternate-exchange": "ae"}
