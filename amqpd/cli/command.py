@@ -8,7 +8,6 @@ import sys
 import click
 
 from amqpd.cli.build import version_line
-from amqpd.cli.check_data import check_data
 from amqpd.cli.options import ConfigCommand
 from amqpd.config import Config, ConfigError, default_files, find_file, load
 
@@ -62,9 +61,6 @@ def serve(config: str | None, **options: object) -> None:
 
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
     sys.exit(server.run(settings))
-
-
-cli.add_command(check_data)
 
 
 def configuration(path: str | None, options: dict[str, object]) -> Config:
