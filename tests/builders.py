@@ -18,9 +18,11 @@ from amqpd.auth.users import UserStore, with_guest
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
 from amqpd.broker.message import Message, make_message
+from amqpd.broker.recovery import Recovery
 from amqpd.broker.vhost import VHost
 from amqpd.clock import ManualClock, Timers
 from amqpd.errors import AMQPError
+from amqpd.log.commit import Commit
 from amqpd.protocol.connection import Connection
 from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
@@ -31,6 +33,7 @@ from amqpd.wire.frames import BODY, HEADER, METHOD, frame
 from amqpd.wire.methods import decode, encode, make
 from amqpd.wire.output import Wire
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
+from tests.stores import KeptProgress, Store
 
 M = TypeVar("M", bound=base.Frame)
 
@@ -107,15 +110,31 @@ class Content:
 
 
 class World:
-    """A broker with its surroundings. ``crashes`` must stay empty: a test that meets one has found a bug."""
+    """A broker with its surroundings. ``crashes`` must stay empty: a test that meets one has found a bug.
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.clock = ManualClock()
+    Args:
+        store: what it keeps there is recovered; see tests/stores.py. None keeps nothing.
+        clock: goes on in a World that takes another one's place.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, store: Store | None = None, clock: ManualClock | None = None
+    ) -> None:
+        self.clock = clock or ManualClock()
         self.timers = Timers(self.clock)
         self.turn = Turn()
+        self.store = store
+        storage = None if store is None else store.open(self.turn, self.timers)
         numbers = itertools.count(1)
-        self.context = Context(self.clock, self.timers, self.turn, lambda size: next(numbers).to_bytes(size, "big"))
+        self.context = Context(
+            self.clock, self.timers, self.turn, lambda size: next(numbers).to_bytes(size, "big"), storage
+        )
+        self.storage = self.context.storage
+        self.held_commits: list[Commit] = []
         self.broker = Broker(self.context, "amqpd@test")
+        self.recovered = KeptProgress()
+        if self.storage.catalog is not None:
+            Recovery(self.broker, self.storage.catalog.load(), self.recovered).run()
         self.users: UserStore = with_guest(UserStore(events=self.broker.events))
         self.observer = Recorder()
         self.services = Services(
@@ -139,6 +158,37 @@ class World:
             self.timers.run_due()
             self.finish()
         self.clock.advance_to(end)
+
+    def hold_commits(self) -> None:
+        """From now on a commit that has begun waits for run_commit()."""
+        self.storage.commits.execute = self.held_commits.append
+
+    def run_commit(self) -> None:
+        """Let the disk do what it was told to: the commit that has begun."""
+        commit = self.held_commits.pop()
+        commit.run()
+        self.storage.commits.finished(commit)
+        self.finish()
+
+    def killed(self) -> World:
+        """The World after SIGKILL and another start. What is deferred in this one never happens."""
+        assert self.store is not None
+        self.store.abandon(self.storage)
+        return World(store=self.store, clock=self.clock)
+
+    def restarted(self) -> World:
+        """The World after the server has stopped and started again."""
+        assert self.store is not None
+        for connection in self.services.connections.all():
+            connection.force_close("restart")
+        self.storage.commits.execute = None
+        self.storage.commits.close()
+        while self.held_commits:
+            self.run_commit()
+        self.finish()
+        assert self.storage.commits.idle
+        self.store.close(self.storage)
+        return World(store=self.store, clock=self.clock)
 
     def raw_client(self, peer: str = "127.0.0.1") -> Client:
         """A client that has connected and sent nothing yet."""

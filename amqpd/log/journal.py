@@ -132,10 +132,10 @@ class Journal:
 def damages_of(journals: list[Journal]) -> list[Damage]:
     """What is wrong with the files, the newest first, that power loss does not explain."""
     damages: list[Damage] = []
-    wholes = [journal.number for journal in journals if journal.whole]
+    numbers = [journal.number for journal in journals]
     for journal in journals:
         # Power loss in the first write of a file leaves it torn; the one that it was to replace is still there then.
-        first_write = journal.entries <= 1 and (journal.number == 0 or (wholes and wholes[-1] < journal.number))
+        first_write = journal.entries <= 1 and (journal.number == 0 or journal.number - 1 in numbers)
         if not journal.whole and not journal.damages and not first_write:
             journal.damaged(0, journal.size, "acknowledgements are unreadable from the beginning of the file")
         damages += journal.damages

@@ -19,11 +19,11 @@ from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.clock import Clock
-from amqpd.log.acks import Acks, AcksWrite
+from amqpd.log.acks import SMALL, Acks, AcksWrite
 from amqpd.log.commit import SAFE, Commits, Job, Member, Waiter
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
-from amqpd.log.log import Log
+from amqpd.log.log import SEGMENT_SIZE, Log
 from amqpd.log.rewrite import Rewrite
 from amqpd.log.write import LogRemoval, LogWrite
 
@@ -33,6 +33,10 @@ RELEASE_BELOW: Final = 8 * 1024 * 1024
 OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
 SPILL: Final = "spill"  # the folder of all that does not outlive the process
 PAGE_OCTETS: Final = 1024 * 1024  # read back at a time
+# How much of a queue may be in memory. The number is above what a crowded queue gets before its publishers are held
+# (flow.HOLD_ABOVE), so that nothing is written just because consumers need a moment.
+MESSAGES: Final = 16384
+OCTETS: Final = 16 * 1024 * 1024
 
 
 class Disk(Waiter):
@@ -51,6 +55,11 @@ class Disk(Waiter):
         self.clock = clock
         self.waits = waits
         self.backlogs: dict[Backlog, None] = {}  # those that are open
+        self.messages: i64 = MESSAGES
+        self.octets: i64 = OCTETS
+        self.page_octets: i64 = PAGE_OCTETS
+        self.segment_size: i64 = SEGMENT_SIZE
+        self.journal_size: int = SMALL
         self.on_damage: Callable[[Damage], None] | None = None
         self._held: dict[Publisher, None] = {}
         self._spilled: i64 = 0
@@ -123,8 +132,8 @@ class Backlog(Member):
         self._durable = durable
         self._lane = lane
         self._on_failure = on_failure
-        self._log = Log(disk.files, folder)
-        self._acks = Acks(disk.files, folder)
+        self._log = Log(disk.files, folder, disk.segment_size)
+        self._acks = Acks(disk.files, folder, disk.journal_size)
         self._encoder = RecordEncoder()
         self._decoder = RecordDecoder()
         self._pending: list[Unwritten] = []  # for the next commit
@@ -209,17 +218,19 @@ class Backlog(Member):
 
     def skip_to(self, position: i64) -> None:
         """What is to be read back begins here: everything not read before it is gone."""
+        first = self._read_through + 1
         if self._durable:
-            self.settle_range(self._read_through + 1, position - 1)
+            self.settle_range(first, position - 1)
         self._read_through = position - 1
-        self._pending = [item for item in self._pending if item.position >= position]
+        # What is before that may be with a consumer.
+        self._pending = [item for item in self._pending if item.position < first or item.position >= position]
         if not self._durable:
             self._drop_read()
 
     def page(self) -> list[Stored]:
         """The next messages that were not read back yet, in the order of their positions; none when there are none."""
         while True:
-            records = self._log.read(self._read_through + 1, PAGE_OCTETS)
+            records = self._log.read(self._read_through + 1, self._disk.page_octets)
             if not records:
                 return self._unwritten_page()
             page: list[Stored] = []

@@ -16,10 +16,6 @@ PERSISTENT: Final = 1
 ALL: Final = 2
 
 UNLIMITED: Final = 1 << 62
-# How much of a queue may be in memory, where there is a disk. The number is above what a crowded queue gets before its
-# publishers are held (flow.HOLD_ABOVE), so that nothing is written just because consumers need a moment.
-MESSAGES: Final = 16384
-OCTETS: Final = 16 * 1024 * 1024
 
 
 @final
@@ -38,8 +34,8 @@ class Room:
         self.folder = folder
         self._on_failure = on_failure
         self.keeps: i64 = keeps if disk is not None else NOTHING
-        self.messages: i64 = MESSAGES if disk is not None else UNLIMITED
-        self.octets: i64 = OCTETS if disk is not None else UNLIMITED
+        self.messages: i64 = disk.messages if disk is not None else UNLIMITED
+        self.octets: i64 = disk.octets if disk is not None else UNLIMITED
 
     def holds(self, level: int) -> bool:
         """A lane of this level has something on the disk, from an earlier process."""

@@ -6,10 +6,16 @@ class ClassicMachine(QueueMachine):
 
 TestClassicMachine = ClassicMachine.TestCase
 TestClassicMachine.settings = THOROUGH
+
+class StoredClassicMachine(StoredQueueMachine, ClassicMachine):
+    pass
 """
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import ClassVar
 
 import pytest
@@ -26,8 +32,10 @@ from amqpd.wire.properties import Properties
 from tests.broker.queues.models import ConsumerModel, Entry, QueueModel, RingModel, Rules, SingleActiveModel
 from tests.broker.queues.takers import Taker, accepts, drained_deliveries, make_queue, message
 from tests.builders import World
+from tests.stores import Store
 
 THOROUGH = settings(max_examples=200, stateful_step_count=50, deadline=None)
+STORED = settings(max_examples=100, stateful_step_count=50, deadline=None)
 OUTCOMES = ["acknowledge", "requeue", "reject"]
 # Moments and times to live are whole steps, and a step is a whole number of milliseconds and of binary fractions.
 STEP_MS = 125
@@ -65,15 +73,20 @@ class QueueMachine(RuleBasedStateMachine):
     """Everything that can be done to a queue, in any order; turns end where hypothesis wants them to."""
 
     arguments: ClassVar[st.SearchStrategy[dict[str, object]]]
+    durable: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = self.new_world()
         self.dead = make_queue(self.world, "dead")
         self.consumers: dict[Taker, ConsumerModel] = {}  # cancelled ones too
         self.held: list[Held] = []
         self.published = 0
         self.drain_at_end = True
+
+    def new_world(self) -> World:
+        """Where the queue lives."""
+        return World()
 
     def new_model(self, rules: Rules, ring: RingModel[ConsumerModel]) -> QueueModel:
         """The model of the type."""
@@ -86,22 +99,26 @@ class QueueMachine(RuleBasedStateMachine):
     @initialize(data=st.data(), drain=st.booleans())
     def declare(self, data: st.DataObject, drain: bool) -> None:
         self.given = data.draw(type(self).arguments)
-        self.queue: Queue = make_queue(self.world, **self.given)
+        self.queue: Queue = make_queue(self.world, durable=self.durable, **self.given)
         rules = Rules(self.given, {})
-        single = "single_active_consumer" in self.given
-        self.model = self.new_model(rules, SingleActiveModel(rules.quorum) if single else RingModel())
-        self.locked = rules.quorum and single  # for basic.get
+        self.model = self.new_model(rules, self.new_ring(rules))
+        self.locked = rules.quorum and "single_active_consumer" in self.given  # for basic.get
         self.drain_at_end = drain and not self.locked
+
+    def new_ring(self, rules: Rules) -> RingModel[ConsumerModel]:
+        """The model of whose turn it is, without consumers."""
+        return SingleActiveModel(rules.quorum) if "single_active_consumer" in self.given else RingModel()
 
     @rule(
         count=st.integers(1, 5),
         size=st.sampled_from([1, 1, 4, 7]),
         priority=st.sampled_from([None, None, 0, 1, 4, 5, 9]),
         ttl=st.none() | st.none() | TTLS,
+        persistent=st.booleans(),
     )
-    def publish(self, count: int, size: int, priority: int | None, ttl: int | None) -> None:
+    def publish(self, count: int, size: int, priority: int | None, ttl: int | None, persistent: bool) -> None:
         for _ in range(count):
-            entry = Entry(self.published, max(size, len(str(self.published))), priority or 0, ttl)
+            entry = Entry(self.published, max(size, len(str(self.published))), priority or 0, ttl, persistent)
             assert accepts(self.queue, message_of(entry, priority)) == self.model.publish(entry)
             self.published += 1
 
@@ -242,10 +259,92 @@ class QueueMachine(RuleBasedStateMachine):
             delivery.consumer.settled()
 
 
+class StoredQueueMachine(QueueMachine):
+    """The same for a durable queue of which next to nothing is in memory, on a disk that may take its time.
+
+    And the broker may restart: the queue is as it was then, but for messages that need not survive. What was with
+    consumers is back in its place and flagged as redelivered.
+    """
+
+    durable = True
+
+    def __init__(self) -> None:
+        self.folder = Path(mkdtemp())
+        super().__init__()
+
+    def new_world(self) -> World:
+        return World(store=Store(self.folder, messages=3, page=150))
+
+    @rule()
+    def let_commits_wait(self) -> None:
+        self.world.hold_commits()
+
+    @precondition(lambda self: self.world.held_commits)
+    @rule()
+    def run_commit(self) -> None:
+        self.world.run_commit()
+        self.end_turn()
+
+    @rule()
+    def kill(self) -> None:
+        """Once everything has got to the disk."""
+        self._run_commits()
+        self.world = self.world.killed()
+        for held in self.held:  # nobody has noted this delivery, only that there was one
+            held.entry.deliveries = max(held.entry.deliveries - 1, 1)
+        self._begin_again([held.entry for held in self.held])
+
+    @rule()
+    def restart(self) -> None:
+        """Consumers go first, and what they had comes back."""
+        self.end_turn()
+        for taker in self.subscribed:
+            self.queue.unsubscribe(taker)
+            self.model.ring.remove(self.consumers[taker])
+        for held in self.held:
+            self.queue.requeue(held.delivery)
+            self.model.requeue(held.entry)
+        self.held.clear()
+        self._run_commits()
+        self.world = self.world.restarted()
+        self._begin_again([])
+
+    def teardown(self) -> None:
+        store = self.world.store
+        assert store is not None
+        try:
+            super().teardown()
+            while self.world.held_commits:
+                self.world.run_commit()
+            assert store.memory.contents() == {}, "the queue left something"
+            assert store.damages == []
+        finally:
+            store.abandon(self.world.storage)
+            shutil.rmtree(self.folder)
+
+    def _run_commits(self) -> None:
+        self.end_turn()
+        while self.world.held_commits:
+            self.run_commit()
+        assert self.world.storage.commits.idle
+
+    def _begin_again(self, unsettled: list[Entry]) -> None:
+        """The broker has started."""
+        self.held.clear()
+        self.consumers.clear()
+        self.dead = make_queue(self.world, "dead")
+        self.queue = self.world.vhost.queue("q")
+        self.model.ring = self.new_ring(self.model.rules)
+        self.model.restart(unsettled)
+        self.counts_agree()
+        self.end_turn()
+
+
 def message_of(entry: Entry, priority: int | None) -> Message:
     """The message of an entry: its number, padded."""
     expiration = None if entry.ttl is None else str(entry.ttl)
-    properties = Properties.of(priority=priority, expiration=expiration)
+    mode = 2 if entry.persistent else None
+    properties = Properties.of(priority=priority, expiration=expiration, delivery_mode=mode)
     return message(b"%d" % entry.number + b" " * (entry.octets - len(str(entry.number))), properties)
 
 

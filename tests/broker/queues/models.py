@@ -54,11 +54,14 @@ class Entry:
         ttl: what its expiration property says, in milliseconds.
     """
 
-    def __init__(self, number: int, octets: int = 1, priority: int = 0, ttl: int | None = None) -> None:
+    def __init__(
+        self, number: int, octets: int = 1, priority: int = 0, ttl: int | None = None, persistent: bool = False
+    ) -> None:
         self.number = number
         self.octets = octets
         self.priority = priority
         self.ttl = ttl
+        self.persistent = persistent
         self.deadline: int | None = None
         self.deliveries = 0
 
@@ -184,6 +187,10 @@ class QueueModel:
         """A message that was delivered comes back."""
         raise NotImplementedError
 
+    def restart(self, unsettled: list[Entry]) -> None:
+        """The broker has restarted, while these were with consumers."""
+        raise NotImplementedError
+
     # What all do.
 
     def get(self) -> Entry | None:
@@ -304,6 +311,11 @@ class ClassicModel(QueueModel):
         self._drop_requeued()
         super().end_turn()
 
+    def restart(self, unsettled: list[Entry]) -> None:
+        there = sorted(self._ready + unsettled, key=self._place)
+        self._ready = [entry for entry in there if entry.persistent]
+        self._overfull = False
+
     def _drop_requeued(self) -> None:
         """All that came back counts before anybody can take it."""
         if self._overfull:
@@ -378,6 +390,12 @@ class QuorumModel(QueueModel):
             self.die(entry, "delivery_limit")
         else:
             self._returned.append(entry)
+
+    def restart(self, unsettled: list[Entry]) -> None:
+        self._fresh = sorted(self._fresh + self._returned + unsettled, key=lambda entry: entry.number)
+        self._returned = []
+        self._high_in_a_row = 0
+        self.refusing = False
 
     def die(self, entry: Entry, reason: str) -> None:
         super().die(entry, reason)

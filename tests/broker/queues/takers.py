@@ -111,10 +111,10 @@ def accepts(sink: MessageSink, published: Message) -> bool:
     return sink.publish(published) != REFUSED
 
 
-def make_queue(world: World, name: str = "q", **arguments: object) -> Queue:
+def make_queue(world: World, name: str = "q", durable: bool = False, **arguments: object) -> Queue:
     """A queue of the virtual host /: ``max_length=3`` is its argument x-max-length; a quorum queue is durable."""
     table = Table.of({"x-" + key.replace("_", "-"): value for key, value in arguments.items()})
-    spec = QueueSpec(arguments.get("queue_type") == "quorum", None, False, table)
+    spec = QueueSpec(durable or arguments.get("queue_type") == "quorum", None, False, table)
     return world.vhost.create_queue(name, spec)
 
 

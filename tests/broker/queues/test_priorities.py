@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from amqpd.broker.queues.priorities import PriorityLanes
 from amqpd.wire.properties import Properties
-from tests.broker.queues.contract import THOROUGH, QueueMachine, arguments_of
+from tests.broker.queues.contract import STORED, THOROUGH, QueueMachine, StoredQueueMachine, arguments_of
 from tests.broker.queues.models import ClassicModel, ConsumerModel, QueueModel, RingModel, Rules
 from tests.broker.queues.takers import drained, make_queue, memory_room, message
 from tests.builders import World
@@ -22,6 +22,14 @@ class PriorityMachine(QueueMachine):
 
 TestPriorityMachine = PriorityMachine.TestCase
 TestPriorityMachine.settings = THOROUGH
+
+
+class StoredPriorityMachine(StoredQueueMachine, PriorityMachine):
+    """On the disk, with restarts."""
+
+
+TestStoredPriorityMachine = StoredPriorityMachine.TestCase
+TestStoredPriorityMachine.settings = STORED
 
 
 def lanes(highest: int, *priorities: int | None) -> PriorityLanes:

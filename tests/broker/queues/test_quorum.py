@@ -9,7 +9,7 @@ from pamqp import commands
 from amqpd.broker.queues.base import Queue
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import Field
-from tests.broker.queues.contract import THOROUGH, QueueMachine, arguments_of
+from tests.broker.queues.contract import STORED, THOROUGH, QueueMachine, StoredQueueMachine, arguments_of
 from tests.broker.queues.models import ConsumerModel, QueueModel, QuorumModel, RingModel, Rules
 from tests.broker.queues.takers import Taker, drained, drained_deliveries, make_queue, message
 from tests.builders import Client, World
@@ -27,6 +27,14 @@ class QuorumMachine(QueueMachine):
 
 TestQuorumMachine = QuorumMachine.TestCase
 TestQuorumMachine.settings = THOROUGH
+
+
+class StoredQuorumMachine(StoredQueueMachine, QuorumMachine):
+    """On the disk, with restarts."""
+
+
+TestStoredQuorumMachine = StoredQuorumMachine.TestCase
+TestStoredQuorumMachine.settings = STORED
 
 
 LETTERS = {"dead_letter_exchange": "", "dead_letter_routing_key": "dead"}
