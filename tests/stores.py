@@ -8,7 +8,9 @@ world = world.restarted()                   # as the server stops and starts
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import mkdtemp
 
 from amqpd.broker.queues.backlog import SPILL, Disk
 from amqpd.broker.recovery import Progress
@@ -85,6 +87,11 @@ class Store:
             self.files.close()
             self.files = DiskFiles(self._folder / "files", syncs=False)
         self.files.remove_folder(SPILL)  # as the data directory does
+
+
+def quick_folder() -> Path:
+    """A new folder, in memory where the system has such: the catalog is synced whenever it is opened."""
+    return Path(mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
 
 
 class KeptProgress(Progress):

@@ -45,7 +45,6 @@ class Storage:
         self.disk = disk
         self.catalog = catalog
         self.restoring = False  # what is created now comes from the catalog
-        self.on_failure: Callable[[OSError], None] | None = None  # the catalog cannot be written any more
         self.on_queue_failure: Callable[[str, OSError], None] | None = None
         self._topology = CatalogMember(self)
         self._discards = Discards(disk.files) if disk is not None else None
@@ -215,16 +214,20 @@ class CatalogJob(Job):
     def run(self) -> None:
         try:
             self.write.run()
-        except CatalogError as error:  # whatever it is, trying again would not help
+        except CatalogError as error:
             raise OSError(errno.EIO, str(error)) from error
 
 
 @final
 class CatalogMember(Member):
-    """The catalog's part of commits."""
+    """The catalog's part of commits.
+
+    It is not given up: what is confirmed after a lost change, topology or messages, would be lost too.
+    """
 
     def __init__(self, storage: Storage) -> None:
         super().__init__()
+        self.patient = True
         self._storage = storage
 
     def begin(self) -> Job | None:
@@ -237,11 +240,6 @@ class CatalogMember(Member):
         catalog = self._storage.catalog
         if catalog is not None and isinstance(job, CatalogJob):
             catalog.finished(job.write)
-
-    def failed(self, job: Job, error: OSError) -> None:
-        self.finished(job)
-        if self._storage.on_failure is not None:
-            self._storage.on_failure(error)
 
 
 @final

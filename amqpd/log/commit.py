@@ -52,6 +52,7 @@ class Member:
 
     def __init__(self) -> None:
         self.joined = False  # owned by Commits
+        self.patient = False  # its jobs are tried until they succeed, whatever the error is
 
     def begin(self) -> Job | None:
         """Take what was gathered since the last time and adds something; None if there is nothing."""
@@ -171,7 +172,8 @@ class Commits(Work):
         self.execute: Callable[[Commit], None] | None = (
             None  # runs it, then calls finished() in this thread; None: here
         )
-        self.on_stall: Callable[[OSError | None], None] | None = None  # the disk is full; None: it is not any more
+        # The disk is full, or a patient member's job failed; None: that is over.
+        self.on_stall: Callable[[OSError | None], None] | None = None
         self._members: list[Member] = []
         self._waiters: list[Waiter] = []
         self._gathered: i64 = 0
@@ -226,7 +228,7 @@ class Commits(Work):
             error = step.error
             assert error is not None  # that is what failures() are
             step.error = None
-            if error.errno in FULL:
+            if error.errno in FULL or step.member.patient:
                 full = error
             else:
                 step.abandoned = True

@@ -14,7 +14,7 @@ from typing import Final
 from amqpd.broker.alarms import DISK
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
-from amqpd.log.commit import Commit
+from amqpd.log.commit import FULL, Commit
 from amqpd.logs import ERROR, INFO, WARNING, event
 
 LOOK_EVERY: Final = 1.0  # seconds
@@ -71,7 +71,6 @@ class DiskWatch:
         storage = broker.context.storage
         storage.commits.on_stall = self._on_stall
         storage.on_queue_failure = self._on_queue_failure
-        storage.on_failure = self._on_failure
         self._look()
 
     def _look(self) -> None:
@@ -88,15 +87,14 @@ class DiskWatch:
 
     def _on_stall(self, error: OSError | None) -> None:
         self._stalled = error is not None
-        if error is not None:
+        if error is not None and error.errno in FULL:
             event(self._logger, ERROR, "disk.full", error=str(error))
+        elif error is not None:
+            event(self._logger, ERROR, "catalog.failed", error=str(error))
         self._judge()
 
     def _on_queue_failure(self, queue: str, error: OSError) -> None:
         event(self._logger, ERROR, "queue.failed", queue=queue, error=str(error))
-
-    def _on_failure(self, error: OSError) -> None:
-        event(self._logger, ERROR, "catalog.failed", error=str(error))
 
 
 def free_octets(path: Path) -> int:

@@ -19,6 +19,7 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.reply import REPLY_TO, ReplyQueue
+from amqpd.broker.queues.sink import MessageSink
 from amqpd.errors import NotFound, PreconditionFailed
 from amqpd.protocol.confirms import Confirms
 from amqpd.protocol.consumer import ChannelConsumer, ReplyConsumer
@@ -95,18 +96,22 @@ class Channel:
         """Answer with a method."""
         self.output.write(encode(int(self.number), method))
 
-    def send_after(self, commit: i64, method: Method) -> None:
-        """Answer once a commit is done; until then the channel does nothing else."""
+    def send_after(self, commit: i64, method: Method, sinks: list[list[MessageSink]]) -> None:
+        """Answer once a commit is done; until then the channel does nothing else.
+
+        Args:
+            sinks: where messages went that are safe then.
+        """
         if commit <= self.context.storage.commits.done:
             self.send(method)
             return
-        self.held = Held(self, encode(int(self.number), method))
+        self.held = Held(self, encode(int(self.number), method), sinks)
         self.receptive = False
         self.context.storage.commits.wait(self.held)
 
     def send_when_kept(self, method: Method) -> None:
         """Answer a change of the topology once it is safe."""
-        self.send_after(self.context.storage.topology_ticket, method)
+        self.send_after(self.context.storage.topology_ticket, method, [])
 
     def resumed(self, held: Held) -> None:
         """The disk is done: send the answer, and go on with what was kept."""

@@ -6,7 +6,7 @@ channel is has its own file, what a method does to an open one stands in methods
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 from pamqp import commands
@@ -19,11 +19,14 @@ from amqpd.protocol.dispatch import HANDLERS
 from amqpd.protocol.events import channel_opened
 from amqpd.protocol.held import Held
 from amqpd.protocol.patience import Patience
+from amqpd.protocol.transaction import incomplete
 from amqpd.wire.frames import BASIC_PUBLISH, METHOD
 from amqpd.wire.methods import Method, make
 
 if TYPE_CHECKING:
     from amqpd.protocol.connection import Connection
+
+TX_COMMIT: Final = 0x005A0014
 
 
 @final
@@ -87,8 +90,12 @@ class Channels:
 
     def resume(self, channel: Channel, held: Held) -> None:
         """A channel has waited long enough: it answers, and takes the frames that came meanwhile."""
-        channel.output.write(held.answer)
         channel.receptive = True
+        if held.lost:  # only what a commit waits for can be
+            self._connection.processing = TX_COMMIT
+            self._connection.fail(incomplete(), channel.number)
+        else:
+            channel.output.write(held.answer)
         for kind, payload in held.frames:
             self._connection.on_frame(kind, channel.number, payload)
 

@@ -95,7 +95,7 @@ class Connection(FrameHandler):
             self._reader.stop()
             self.processing = 0
             if self.state not in ENDED:
-                self._fail(error, 0)
+                self.fail(error, 0)
             self._close_socket_after(LINGER)
 
     def lost(self, reason: str) -> None:
@@ -114,7 +114,7 @@ class Connection(FrameHandler):
         if self.state in HANDSHAKE:
             self._disconnect(Disconnect(explanation))
         elif self.state not in ENDED:
-            self._fail(ConnectionForced(explanation, about_method=False), 0)
+            self.fail(ConnectionForced(explanation, about_method=False), 0)
             # Even of a blocked connection the answer must be read; messages before it are discarded now.
             self._told_blocked = False
             self.throttle.unblock()
@@ -130,7 +130,7 @@ class Connection(FrameHandler):
                 try:
                     channel.patience.check(int(channel.number), channel.ledger, now)
                 except AMQPError as error:
-                    self._fail(error, channel.number)
+                    self.fail(error, channel.number)
 
     # What the frame reader calls.
 
@@ -150,7 +150,7 @@ class Connection(FrameHandler):
         try:
             target.publishing.publish(route, bits, content, header_end, body_size, body_size)
         except AMQPError as error:
-            self._fail(error, channel)
+            self.fail(error, channel)
         except Exception as fault:  # one of the broker's own must not take other connections along
             self._crash(fault)
         if self._alarms.active:
@@ -168,7 +168,7 @@ class Connection(FrameHandler):
         try:
             target.acknowledge(tag, multiple)
         except AMQPError as error:
-            self._fail(error, channel)
+            self.fail(error, channel)
         except Exception as fault:  # as above
             self._crash(fault)
 
@@ -177,7 +177,7 @@ class Connection(FrameHandler):
         try:
             self._frame(kind, channel, payload)
         except AMQPError as error:
-            self._fail(error, channel)
+            self.fail(error, channel)
         except Disconnect as disconnect:
             self._disconnect(disconnect)
         except Exception as fault:  # as above
@@ -285,7 +285,7 @@ class Connection(FrameHandler):
 
     # Endings.
 
-    def _fail(self, error: AMQPError, number: i64) -> None:
+    def fail(self, error: AMQPError, number: i64) -> None:
         """Answer an error with channel.close or connection.close, whichever its code asks for."""
         method = self.processing if error.about_method else 0
         channel = self.channels.find(number)
@@ -323,7 +323,7 @@ class Connection(FrameHandler):
 
     def _crash(self, error: Exception) -> None:
         self.services.observer.crashed(self, error)
-        self._fail(InternalError(about_method=False), 0)
+        self.fail(InternalError(about_method=False), 0)
 
     def _disconnect(self, disconnect: Disconnect, told: bool = False) -> None:
         """Close the socket without a close method."""

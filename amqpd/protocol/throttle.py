@@ -41,6 +41,7 @@ class Throttle(Publisher):
         self._on_change = on_change
         self._reasons: i64 = 0
         self._holds = 0
+        self._waits = 0  # channels that keep too much
         self.on_unblock: Callable[[], None] | None = None
         self.on_unstall: Callable[[], None] | None = None
         self.tired = False  # a crowded queue asked for a rest since the last read
@@ -61,6 +62,17 @@ class Throttle(Publisher):
         self._holds -= 1
         if self._holds == 0:
             self.remove(HELD)
+
+    def wait(self) -> None:
+        """A channel keeps too much until the disk is done."""
+        self._waits += 1
+        self.add(WAITING)
+
+    def waited(self) -> None:
+        """It keeps nothing any more."""
+        self._waits -= 1
+        if self._waits == 0:
+            self.remove(WAITING)
 
     def rest(self) -> None:
         self.tired = True

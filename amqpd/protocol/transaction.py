@@ -11,6 +11,7 @@ from typing import final
 from amqpd.broker.message import Message
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.sink import MessageSink
+from amqpd.errors import PreconditionFailed
 
 
 class Outcome(Enum):
@@ -38,6 +39,11 @@ class HeldSettlement:
     def __init__(self, deliveries: list[Delivery], outcome: Outcome) -> None:
         self.deliveries = deliveries
         self.outcome = outcome
+
+
+def incomplete() -> PreconditionFailed:
+    """The error for a commit that not every queue had its part of."""
+    return PreconditionFailed("partial tx completion")
 
 
 @final

@@ -448,6 +448,7 @@ class Journaling(RuleBasedStateMachine):
         self.job: AcksWrite | None = None
         self.ran = False
         self.damaged = False
+        self.doubt = False  # a sync failed: what the file holds may not be on the disk, whatever later syncs say
         self.told: dict[int, int] = {}  # counts, of whatever became of their positions
         self.acks = Acks(self.files, FOLDER, self.small)
         assert self.acks.open() == []
@@ -507,7 +508,7 @@ class Journaling(RuleBasedStateMachine):
         self.ran = True
         if self.job.obsolete:
             self.safe = self.taken.copy()
-            self.damaged = False
+            self.damaged = self.doubt = False
 
     @precondition(lambda self: self.job is not None and self.ran)
     @rule(fails=st.booleans())
@@ -522,7 +523,7 @@ class Journaling(RuleBasedStateMachine):
             return
         finally:
             self.files.fail_at(0, 0, times=0)
-        if self.job.position == 0 or not self.job.doubted:
+        if not self.doubt and (self.job.position == 0 or not self.job.doubted):
             self.safe = self.taken.copy()
 
     @precondition(lambda self: self.job is not None and self.ran)
@@ -530,6 +531,7 @@ class Journaling(RuleBasedStateMachine):
     def finish(self) -> None:
         assert self.job is not None
         self.acks.finished(self.job)
+        self.doubt = self.doubt or (self.job.doubted and self.job.position > 0)
         self.job = None
         self.written = self.taken.copy()
 
@@ -537,13 +539,15 @@ class Journaling(RuleBasedStateMachine):
     def kill(self) -> None:
         """The process dies. Everything that was written is there, and nothing is wrong that was not before."""
         damaged = self.damaged
+        self.doubt = self.doubt or (self.job is not None and self.job.doubted)
         self.reopen(self.files.killed(), self.written)
         assert damaged or not self.damaged
 
     @rule(rng=st.randoms(use_true_random=False))
     def lose_power(self, rng: random.Random) -> None:
         self.reopen(self.files.crashes(rng), self.safe)
-        self.safe = self.written.copy()  # nothing on this disk is in doubt
+        self.safe = self.written.copy()  # what is read from this disk is on it
+        self.doubt = False
 
     @rule(seeds=st.lists(st.integers(0, 1 << 30), min_size=1, max_size=8))
     def might_lose_power(self, seeds: list[int]) -> None:

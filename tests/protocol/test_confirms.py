@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import base, commands
 
-from amqpd.broker.queues.sink import REFUSED
+from amqpd.broker.queues.sink import REFUSED, MessageSink
 from amqpd.clock import ManualClock, Timers
-from amqpd.log.commit import SAFE, Commits
+from amqpd.log.commit import RETRY_SECONDS, SAFE, Commit, Commits, Job, Member
 from amqpd.protocol.confirms import Confirms
 from amqpd.turn import Turn
 from amqpd.wire.methods import decode, encode, make
 from amqpd.wire.output import Output
-from tests.builders import Client, FakeWire, publish_bytes, split_frames
+from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
+from tests.builders import Client, FakeWire, World, publish_bytes, split_frames
+from tests.stores import Store
+
+
+class NoJob(Job):
+    """Nothing to write."""
+
+    def run(self) -> None:
+        pass
+
+
+class Disk(Member):
+    """Has something for every commit that it joins."""
+
+    def begin(self) -> Job | None:
+        return NoJob()
 
 
 class Bench:
@@ -28,10 +47,30 @@ class Bench:
         self.output = Output(self.wire, self.turn)
         self.commits = Commits(self.turn, Timers(ManualClock()))
         self.confirms = Confirms(1, self.output, self.turn, self.commits)
+        self.held: list[Commit] = []
+        self.commits.execute = self.held.append
+        self._disk = Disk()
 
     def answer(self, accepted: bool) -> None:
         """The next publish was safe at once, or refused."""
         self.confirms.answer(SAFE if accepted else REFUSED, [])
+
+    def store(self, *sinks: MessageSink) -> int:
+        """The next publish is safe with the commit that is being gathered; returns its number."""
+        self.commits.join(self._disk, 0)
+        self.confirms.answer(self.commits.number, list(sinks))
+        return int(self.commits.number)
+
+    def run_commit(self) -> None:
+        """The commit that is under way is done, if there is one."""
+        if self.held:
+            commit = self.held.pop()
+            commit.run()
+            self.commits.finished(commit)
+
+    def finish(self) -> None:
+        while not self.turn.idle:
+            self.turn.finish()
 
     def answers(self) -> list[commands.Basic.Ack | commands.Basic.Nack]:
         """What was sent so far."""
@@ -57,20 +96,28 @@ def outcomes(answers: list[commands.Basic.Ack | commands.Basic.Nack]) -> list[tu
     return told
 
 
-@given(st.lists(st.sampled_from([True, False, None]), max_size=40))
-def test_every_number_is_answered_once_in_order_and_rightly(script: list[bool | None]) -> None:
-    """True and False are publishes that were accepted or refused, None is the end of a turn."""
+@given(st.lists(st.sampled_from(["safe", "refused", "stored", "stored", "end of turn", "commit"]), max_size=60))
+def test_every_number_is_answered_once_in_order_and_rightly(script: list[str]) -> None:
+    """As soon as it is decided and safe, and all before it are; and not before."""
     bench = Bench()
-    expected: list[tuple[int, bool]] = []
-    for step in script:
-        if step is None:
-            bench.turn.finish()
+    published: list[tuple[bool, int]] = []  # accepted, commit
+    for step in [*script, "end of turn"]:
+        if step == "commit":
+            bench.run_commit()
+        elif step == "stored":
+            published.append((True, bench.store()))
+        elif step != "end of turn":
+            published.append((step == "safe", SAFE))
+            bench.answer(step == "safe")
+        if step in ("end of turn", "commit"):
+            bench.finish()
+            safe = itertools.takewhile(lambda each: each[1] <= bench.commits.done, published)
+            expected = [(number, accepted) for number, (accepted, _) in enumerate(safe, 1)]
             assert outcomes(bench.answers()) == expected
-        else:
-            bench.answer(step)
-            expected.append((len(expected) + 1, step))
-    bench.turn.finish()
-    assert outcomes(bench.answers()) == expected
+    while bench.held:
+        bench.run_commit()
+        bench.finish()
+    assert len(outcomes(bench.answers())) == len(published)
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -117,6 +164,46 @@ def test_closing_with_nothing_gathered_sends_nothing() -> None:
     bench.confirms.close()
     bench.turn.finish()
     assert bench.answers() == []
+
+
+def test_one_ack_covers_all_that_a_commit_made_safe() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.store()
+        bench.finish()
+        bench.store()
+    for _ in range(2):
+        bench.run_commit()
+        bench.finish()
+    assert [(each.delivery_tag, each.multiple) for each in bench.answers()] == [(1, False), (6, True)]
+
+
+def test_what_went_to_a_queue_whose_disk_failed_is_refused() -> None:
+    """What had been confirmed before stays so; what waits with it for the same commit may be refused with it."""
+    bench, sound, broken = Bench(), MessageSink("sound"), MessageSink("broken")
+    bench.store(broken)
+    bench.finish()
+    bench.run_commit()
+    bench.finish()
+    bench.store(sound)
+    bench.finish()
+    bench.store(sound, broken)
+    broken.broken = True
+    while bench.held:
+        bench.run_commit()
+        bench.finish()
+    assert outcomes(bench.answers()) == [(1, True), (2, True), (3, False)]
+
+
+def test_a_channel_that_closes_tells_what_is_safe_and_never_the_rest() -> None:
+    bench = Bench()
+    bench.answer(True)
+    bench.store()
+    bench.confirms.close()
+    bench.finish()
+    bench.run_commit()
+    bench.finish()
+    assert outcomes(bench.answers()) == [(1, True)]
 
 
 # On a channel.
@@ -186,3 +273,117 @@ def test_a_publish_that_fails_is_not_confirmed_but_those_before_it_are(client: C
     assert isinstance(confirm, commands.Basic.Ack)
     assert (confirm.delivery_tag, confirm.multiple) == (2, True)
     assert isinstance(close, commands.Channel.Close)
+
+
+# With a disk.
+
+PERSISTENT = Properties.of(delivery_mode=2)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Client]:
+    """A client in confirm mode; there are durable queues "one" and "two", and commits are the test's to run."""
+    world = World(store=Store(tmp_path))
+    client = world.client()
+    client.open()
+    for queue in ("one", "two"):
+        client.declare(queue, durable=True)
+        client.call(1, commands.Queue.Bind, commands.Queue.BindOk, queue=queue, exchange="amq.fanout")
+    world.hold_commits()
+    yield confirming(client)
+    while world.held_commits:
+        world.run_commit()
+    assert world.observer.crashes == []
+
+
+def told(client: Client) -> list[tuple[bool, int, bool]]:
+    """Confirms that came since the last call: accepted, number, multiple."""
+    confirms = [answer(item) for _, item in client.received() if isinstance(item, base.Frame)]
+    return [(isinstance(each, commands.Basic.Ack), each.delivery_tag or 0, bool(each.multiple)) for each in confirms]
+
+
+def test_a_persistent_message_is_confirmed_when_its_commit_is_done(stored: Client) -> None:
+    stored.publish(1, "", "one", b"", PERSISTENT)
+    assert told(stored) == []
+    stored.world.run_commit()
+    assert told(stored) == [(True, 1, False)]
+
+
+@pytest.mark.parametrize(("key", "properties"), [("one", EMPTY_PROPERTIES), ("transient", PERSISTENT)])
+def test_what_is_not_to_last_is_confirmed_at_once(stored: Client, key: str, properties: Properties) -> None:
+    stored.declare("transient")
+    stored.publish(1, "", key, b"", properties)
+    assert told(stored) == [(True, 1, False)]
+
+
+def test_but_not_before_those_that_were_published_before_it(stored: Client) -> None:
+    stored.publish(1, "", "one", b"", PERSISTENT)
+    stored.publish(1, "", "one", b"")
+    stored.publish(1, "", "nowhere", b"", PERSISTENT)
+    assert told(stored) == []
+    stored.world.run_commit()
+    assert told(stored) == [(True, 3, True)]
+
+
+def test_a_persistent_message_that_was_consumed_at_once_is_confirmed_all_the_same(stored: Client) -> None:
+    stored.send(1, commands.Basic.Consume, queue="one", consumer_tag="c", no_ack=True)
+    stored.take()
+    stored.publish(1, "", "one", b"m", PERSISTENT)
+    assert stored.bodies() == [b"m"]
+    while stored.world.held_commits:
+        stored.world.run_commit()
+    assert told(stored) == [(True, 1, False)]
+
+
+def test_what_is_published_during_a_commit_waits_for_the_next(stored: Client) -> None:
+    for number in range(3):
+        stored.feed(publish_bytes(1, "", "one", b"%d" % number, PERSISTENT))
+    stored.world.run_commit()
+    assert told(stored) == [(True, 1, False)]
+    stored.world.run_commit()
+    assert told(stored) == [(True, 3, True)]
+
+
+def test_a_message_for_several_queues_waits_for_all_of_them(stored: Client) -> None:
+    """The second fails: then it is refused, though the first has it."""
+    failing = stored.world.store
+    assert failing is not None
+    stored.publish(1, "amq.fanout", "", b"m", PERSISTENT)
+    failing.memory.fail_at(1, errno.EIO)
+    stored.world.run_commit()
+    while stored.world.held_commits:
+        stored.world.run_commit()
+    assert told(stored) == [(False, 1, True)]
+    assert [queue.broken for queue in stored.world.vhost.queues.values()].count(True) == 1
+
+
+def test_while_the_disk_is_full_nothing_is_confirmed_and_afterwards_everything(stored: Client) -> None:
+    full = stored.world.store
+    assert full is not None
+    stored.publish(1, "", "one", b"m", PERSISTENT)
+    full.memory.fail_at(1, errno.ENOSPC)
+    stored.world.run_commit()
+    stored.publish(1, "", "one", b"m", PERSISTENT)
+    assert told(stored) == []
+    stored.world.advance(2 * RETRY_SECONDS)
+    while stored.world.held_commits:
+        stored.world.run_commit()
+    assert told(stored) == [(True, 1, False), (True, 2, False)]
+
+
+def test_a_queue_that_is_deleted_before_the_commit_makes_nobody_wait(stored: Client) -> None:
+    stored.publish(1, "", "one", b"m", PERSISTENT)
+    stored.world.vhost.delete_queue(stored.world.vhost.queue("one"))
+    while stored.world.held_commits:
+        stored.world.run_commit()
+    assert told(stored) == [(True, 1, False)]
+
+
+def test_what_was_confirmed_is_there_after_a_kill(stored: Client) -> None:
+    for number in range(5):
+        stored.publish(1, "amq.fanout", "", b"%d" % number, PERSISTENT)
+    stored.world.run_commit()
+    ((_, confirmed, _),) = told(stored)
+    again = stored.world.killed()
+    for queue in again.vhost.queues.values():
+        assert queue.message_count == confirmed

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
-from pamqp import commands
+from pamqp import base, commands
 
 from amqpd.broker.message import make_message
 from amqpd.protocol.transaction import HeldPublish, HeldSettlement, Outcome, Transaction
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from tests.builders import Client, Content, World, publish_bytes
+from tests.stores import Store
 
 
 @pytest.fixture
@@ -229,3 +233,61 @@ def test_credit_comes_back_with_the_commit(client: Client) -> None:
     assert client.take() == b""
     client.send(1, commands.Tx.Commit)
     assert sum(isinstance(item, Content) for _, item in client.received()) == 1
+
+
+# With a disk.
+
+
+def stored_client(folder: Path) -> Client:
+    """A client with the durable queue "q" and a channel in tx mode; commits are the test's to run."""
+    client = World(store=Store(folder)).client()
+    client.open()
+    client.declare("q", durable=True)
+    client.call(1, commands.Tx.Select, commands.Tx.SelectOk)
+    client.world.hold_commits()
+    return client
+
+
+def test_a_commit_is_answered_when_its_messages_are_safe(tmp_path: Path) -> None:
+    client = stored_client(tmp_path)
+    for number in range(3):
+        client.publish(1, "", "q", b"%d" % number, Properties.of(delivery_mode=2))
+    assert client.world.held_commits == []
+    client.send(1, commands.Tx.Commit)
+    assert client.received() == []
+    client.world.run_commit()
+    client.receive_one(1, commands.Tx.CommitOk)
+    assert client.world.killed().vhost.queue("q").message_count == 3
+
+
+def test_a_commit_of_what_is_not_to_last_is_answered_at_once(tmp_path: Path) -> None:
+    client = stored_client(tmp_path)
+    client.publish(1, "", "q", b"m")
+    client.call(1, commands.Tx.Commit, commands.Tx.CommitOk)
+
+
+def test_the_next_transaction_begins_when_the_commit_was_answered(tmp_path: Path) -> None:
+    client = stored_client(tmp_path)
+    client.publish(1, "", "q", b"a", Properties.of(delivery_mode=2))
+    client.send(1, commands.Tx.Commit)
+    client.publish(1, "", "q", b"b", Properties.of(delivery_mode=2))
+    client.send(1, commands.Tx.Rollback)
+    client.world.run_commit()
+    assert [item.name for _, item in client.received() if isinstance(item, base.Frame)] == [
+        "Tx.CommitOk",
+        "Tx.RollbackOk",
+    ]
+    assert client.world.vhost.queue("q").message_count == 1
+
+
+def test_a_commit_for_a_queue_whose_disk_fails_is_not_answered_as_if_it_were_safe(tmp_path: Path) -> None:
+    client = stored_client(tmp_path)
+    assert client.world.store is not None
+    client.publish(1, "", "q", b"a", Properties.of(delivery_mode=2))
+    client.send(1, commands.Tx.Commit)
+    client.world.store.memory.fail_at(1, errno.EIO)
+    client.world.run_commit()
+    code, text = client.channel_closed()
+    assert (code, text) == (406, "PRECONDITION_FAILED - partial tx completion")
+    client.send(1, commands.Channel.CloseOk)
+    client.open()

@@ -140,6 +140,8 @@ class Backlog(Member):
         self._writing: list[Unwritten] = []  # in the commit that is under way
         self._read_through: i64 = -1  # everything up to here was read back
         self._ended = False
+        self._folder = folder
+        self._to_remove = False
         disk.backlogs[self] = None
 
     def recover(self) -> tuple[int, int, int]:
@@ -231,6 +233,7 @@ class Backlog(Member):
         """The next messages that were not read back yet, in the order of their positions; none when there are none."""
         while True:
             records = self._log.read(self._read_through + 1, self._disk.page_octets)
+            self._report_damage()
             if not records:
                 return self._unwritten_page()
             page: list[Stored] = []
@@ -239,7 +242,6 @@ class Backlog(Member):
                 self._read_through = record.offset
                 if not gone.covers(record.offset):
                     page.append(self._stored(record.offset, record.payload))
-            self._report_damage()
             if not self._durable:
                 self._drop_read()
             if page:
@@ -297,6 +299,9 @@ class Backlog(Member):
         return log.begin()
 
     def begin_late(self) -> Job | None:
+        if self._to_remove:
+            self._to_remove = False
+            return FolderRemoval(self._disk.files, self._folder)
         if self._ended:
             return None
         acks: AcksWrite | None = None
@@ -324,6 +329,8 @@ class Backlog(Member):
                 self._disk.commits.join(self, 0)  # to remove the old file
 
     def failed(self, job: Job, error: OSError) -> None:
+        if self._ended:
+            return  # another queue may have its name by now
         self._ended = True
         self._pending.clear()
         self._writing.clear()
@@ -339,6 +346,21 @@ class Backlog(Member):
         self._pending.clear()
         self._disk.backlogs.pop(self, None)
         self._log.close()
+        if not self._durable:  # those of durable queues go after the catalog knows that the queues are gone
+            self._to_remove = True
+            self._disk.commits.join(self, 0)
+
+
+@final
+class FolderRemoval(Job):
+    """A backlog that nobody needs any more."""
+
+    def __init__(self, files: Files, folder: str) -> None:
+        self._files = files
+        self._folder = folder
+
+    def run(self) -> None:
+        self._files.remove_folder(self._folder)
 
 
 @final

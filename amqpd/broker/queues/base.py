@@ -256,7 +256,7 @@ class Queue(MessageSink):
         self.release()
 
     def fail(self) -> None:
-        """The disk failed: the queue is of no use any more. Its consumers are told; nothing else is touched."""
+        """The disk failed: the queue is of no use any more. Its consumers are told, publishes refused."""
         self.broken = True
         for consumer in self.consumers.all():
             self.consumers.remove(consumer)

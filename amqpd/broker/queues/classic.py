@@ -30,13 +30,17 @@ class ClassicQueue(WorkQueue):
         highest = settings.max_priority
         room = host.room(name, spec, PERSISTENT)
         super().__init__(name, host, spec, settings, PriorityLanes(highest, room) if highest else Lane(room))
-        self._plain = True  # neither TTL nor limit
+        self._plain = True  # neither TTL nor limit, and no disk that failed
         self._overfull = False  # messages came back under a limit
         self.apply(settings)
 
     def apply(self, settings: QueueSettings) -> None:
         super().apply(settings)
-        self._plain = settings.message_ttl is None and not self._limit.any
+        self._plain = settings.message_ttl is None and not self._limit.any and not self.broken
+
+    def fail(self) -> None:
+        super().fail()
+        self._plain = False
 
     def publish(self, message: Message) -> i64:
         # HOT: once per published message and queue
@@ -76,6 +80,8 @@ class ClassicQueue(WorkQueue):
 
         What consumers can take at once neither counts nor expires, so everything before it has to be delivered first.
         """
+        if self.broken:
+            return REFUSED
         self._drop_requeued()
         self.drop_expired()
         self.deliver_ready()

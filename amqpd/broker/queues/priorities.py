@@ -47,18 +47,29 @@ class PriorityLanes(Ready):
         self._gained(message)
 
     def take(self) -> Message | None:
-        lane = self._head_lane()
-        message = lane.take()
-        if message is not None:
-            self.position = lane.position << LEVEL_BITS | self._top
-            self.deliveries = lane.deliveries
-            self.deadline = lane.deadline
-            self.count -= 1
-            self.octets -= message.body_size
-        return message
+        while True:
+            lane = self._head_lane()
+            count, octets = lane.count, lane.octets
+            message = lane.take()
+            self.count += lane.count - count
+            self.octets += lane.octets - octets
+            if message is not None:
+                self.position = lane.position << LEVEL_BITS | self._top
+                self.deliveries = lane.deliveries
+                self.deadline = lane.deadline
+                return message
+            if lane.count == count:
+                return None  # else the disk has lost what was there
 
     def head_deadline(self) -> i64:
-        return self._head_lane().head_deadline()
+        while True:
+            lane = self._head_lane()
+            count, octets = lane.count, lane.octets
+            deadline = lane.head_deadline()
+            if lane.count == count:
+                return deadline
+            self.count += lane.count - count  # as above
+            self.octets += lane.octets - octets
 
     def clear(self) -> int:
         dropped = int(self.count)

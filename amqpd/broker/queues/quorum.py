@@ -50,6 +50,8 @@ class QuorumQueue(WorkQueue):
             self._shelf.clear()  # RabbitMQ deletes them too: whoever changes the strategy says that they may get lost
 
     def publish(self, message: Message) -> i64:
+        if self.broken:
+            return REFUSED
         careful = self._limit.any or self.settings.message_ttl is not None or message.properties.flags & EXPIRATION != 0
         if careful:  # what consumers can take at once neither counts nor expires
             self.drop_expired()

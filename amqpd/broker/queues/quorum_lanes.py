@@ -53,24 +53,35 @@ class QuorumLanes(Ready):
         if self._returned:
             position, deliveries, deadline, message = self._returned.popleft()
             self.position, self.deliveries, self.deadline = position, deliveries, deadline
-        else:
+            self.count -= 1
+            self.octets -= message.body_size
+            return message
+        while True:
             lane = self._next_lane()
+            count, octets = lane.count, lane.octets
             taken = lane.take()
-            if taken is None:
-                return None
-            message = taken
-            high = lane is self._high
-            self._in_a_row = self._in_a_row + 1 if high else 0
-            self.position = lane.position << LEVEL_BITS | (HIGH if high else NORMAL)
-            self.deliveries, self.deadline = lane.deliveries, lane.deadline
-        self.count -= 1
-        self.octets -= message.body_size
-        return message
+            self.count += lane.count - count
+            self.octets += lane.octets - octets
+            if taken is not None:
+                high = lane is self._high
+                self._in_a_row = self._in_a_row + 1 if high else 0
+                self.position = lane.position << LEVEL_BITS | (HIGH if high else NORMAL)
+                self.deliveries, self.deadline = lane.deliveries, lane.deadline
+                return taken
+            if lane.count == count:
+                return None  # else the disk has lost what was there
 
     def head_deadline(self) -> i64:
         if self._returned:
             return self._returned[0][2]
-        return self._next_lane().head_deadline()
+        while True:
+            lane = self._next_lane()
+            count, octets = lane.count, lane.octets
+            deadline = lane.head_deadline()
+            if lane.count == count:
+                return deadline
+            self.count += lane.count - count  # as above
+            self.octets += lane.octets - octets
 
     def clear(self) -> int:
         dropped = int(self.count)

@@ -44,6 +44,5 @@ class Room:
     def backlog(self, level: int, lane: Ready) -> Backlog:
         """The place on the disk of a lane."""
         assert self._disk is not None  # else nobody runs out of room
-        if not self.folder:
-            self.folder = self._disk.spill_folder()
-        return Backlog(self._disk, f"{self.folder}/{level}", self.keeps != NOTHING, lane, self._on_failure)
+        folder = f"{self.folder}/{level}" if self.folder else self._disk.spill_folder()
+        return Backlog(self._disk, folder, self.keeps != NOTHING, lane, self._on_failure)

@@ -9,7 +9,7 @@ from amqpd.broker.queues.sink import REFUSED
 from amqpd.errors import PreconditionFailed
 from amqpd.log.commit import SAFE
 from amqpd.protocol.channel import Channel
-from amqpd.protocol.transaction import Transaction
+from amqpd.protocol.transaction import Transaction, incomplete
 from amqpd.wire.methods import make
 
 
@@ -27,7 +27,8 @@ def commit(channel: Channel, method: commands.Tx.Commit) -> None:
     transaction = open_transaction(channel)
     complete = True
     commit: i64 = SAFE
-    for publish in transaction.take_publishes():
+    publishes = transaction.take_publishes()
+    for publish in publishes:
         if any(sink.deleted for sink in publish.sinks):
             complete = False
         outcome = channel.publishing.deliver(publish.message, publish.sinks, publish.mandatory)
@@ -37,8 +38,8 @@ def commit(channel: Channel, method: commands.Tx.Commit) -> None:
     for settlement in transaction.take_settlements():
         channel.apply(settlement.deliveries, settlement.outcome)
     if not complete:
-        raise PreconditionFailed("partial tx completion")
-    channel.send_after(commit, make(commands.Tx.CommitOk))
+        raise incomplete()
+    channel.send_after(commit, make(commands.Tx.CommitOk), [publish.sinks for publish in publishes])
 
 
 def rollback(channel: Channel, method: commands.Tx.Rollback) -> None:

@@ -1,0 +1,292 @@
+"""Backlogs: what gets to the disk and what is spared that; what is read back, also when the disk is not what it was."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from amqpd.broker.queues.backlog import HOLD_ABOVE, RELEASE_BELOW, SPILL
+from amqpd.broker.queues.base import Queue
+from amqpd.log.commit import RETRY_SECONDS
+from amqpd.wire.properties import Properties
+from tests.broker.queues.takers import HeldPublisher, Taker, accepts, drained, make_queue, message
+from tests.builders import World
+from tests.stores import Store
+
+PERSISTENT = Properties.of(delivery_mode=2)
+KINDS = pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({}, id="classic"),
+        pytest.param({"max_priority": 3}, id="priorities"),
+        pytest.param({"queue_type": "quorum"}, id="quorum"),
+    ],
+)
+
+
+def stored_world(folder: Path, messages: int | None = None, page: int | None = None) -> tuple[World, Store]:
+    store = Store(folder, messages=messages, page=page)
+    return World(store=store), store
+
+
+def fill(queue: Queue, first: int, last: int, properties: Properties = PERSISTENT) -> None:
+    """Messages with these numbers, all the same size."""
+    for number in range(first, last + 1):
+        assert accepts(queue, message(b"%03d" % number, properties))
+
+
+def written(store: Store) -> bytes:
+    """Everything that is in logs."""
+    return b"".join(data for path, data in store.memory.contents().items() if path.endswith(".log"))
+
+
+def bodies(queue: Queue) -> list[bytes]:
+    return [body for body, _ in drained(queue)]
+
+
+# What is written.
+
+
+def test_what_is_acknowledged_in_the_turn_in_which_it_came_is_never_written(tmp_path: Path) -> None:
+    world, store = stored_world(tmp_path)
+    queue = make_queue(world, durable=True)
+    taker = Taker("c", queue, no_ack=True)
+    queue.subscribe(taker)
+    fill(queue, 0, 9)
+    world.finish()
+    assert len(taker.bodies) == 10
+    assert written(store) == b""
+
+
+def test_what_is_acknowledged_while_a_commit_is_under_way_is_not_written_with_the_next(tmp_path: Path) -> None:
+    world, store = stored_world(tmp_path)
+    queue = make_queue(world, durable=True)
+    world.finish()
+    world.hold_commits()
+    fill(queue, 0, 0)
+    world.finish()
+    fill(queue, 1, 2)
+    for _ in range(2):
+        delivery = queue.get()
+        assert delivery is not None
+        queue.acknowledge(delivery)
+    while world.held_commits:
+        world.run_commit()
+    assert [number in written(store) for number in (b"000", b"001", b"002")] == [True, False, True]
+
+
+def test_a_durable_classic_queue_writes_persistent_messages_and_a_quorum_queue_all(tmp_path: Path) -> None:
+    world, store = stored_world(tmp_path)
+    for name, kind in (("c", "classic"), ("q", "quorum")):
+        queue = make_queue(world, name, durable=True, queue_type=kind)
+        queue.publish(message(b"transient in " + name.encode()))
+        queue.publish(message(b"persistent in " + name.encode(), PERSISTENT))
+    world.finish()
+    found = [text in written(store) for text in (b"transient in c", b"persistent in c", b"transient in q")]
+    assert found == [False, True, True]
+
+
+def test_what_a_purge_drops_is_not_written_but_what_is_with_a_consumer_is(tmp_path: Path) -> None:
+    """Also if so much is there that some of it was to be spilled."""
+    world, _ = stored_world(tmp_path, messages=2)
+    queue = make_queue(world, durable=True)
+    fill(queue, 0, 5)
+    delivery = queue.get()
+    assert delivery is not None
+    assert queue.purge() == 5
+    fill(queue, 6, 6)
+    world.finish()
+    again = world.killed().vhost.queue("q")
+    assert drained(again) == [(b"000", True), (b"006", False)]
+
+
+# What is read back.
+
+
+@KINDS
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_does_not_fit_comes_back_in_its_order(tmp_path: Path, arguments: dict[str, object], durable: bool) -> None:
+    world, _ = stored_world(tmp_path, messages=3, page=100)
+    queue = make_queue(world, durable=durable, **arguments)
+    fill(queue, 0, 20, Properties.of())
+    world.finish()
+    fill(queue, 21, 40)
+    assert bodies(queue) == [b"%03d" % number for number in range(41)]
+
+
+def test_what_is_not_written_yet_is_read_all_the_same(tmp_path: Path) -> None:
+    world, _ = stored_world(tmp_path, messages=2)
+    queue = make_queue(world, durable=True)
+    world.finish()
+    world.hold_commits()
+    fill(queue, 0, 5)
+    world.finish()  # a commit has begun, and is not done
+    fill(queue, 6, 9)
+    assert bodies(queue) == [b"%03d" % number for number in range(10)]
+
+
+def test_so_many_octets_in_memory_are_enough_too(tmp_path: Path) -> None:
+    world, store = stored_world(tmp_path)
+    disk = world.storage.disk
+    assert disk is not None
+    disk.octets = 10
+    queue = make_queue(world)
+    for letter in (b"a", b"b", b"c"):
+        queue.publish(message(letter * 6))
+    world.finish()
+    assert [letter * 6 in written(store) for letter in (b"a", b"b", b"c")] == [False, False, True]
+    assert bodies(queue) == [b"aaaaaa", b"bbbbbb", b"cccccc"]
+
+
+def test_a_queue_that_was_drained_has_its_room_again(tmp_path: Path) -> None:
+    world, store = stored_world(tmp_path, messages=3)
+    queue = make_queue(world)
+    fill(queue, 0, 9)
+    world.finish()
+    assert len(bodies(queue)) == 10
+    world.finish()
+    fill(queue, 100, 102)
+    world.finish()
+    assert b"102" not in written(store)
+    assert bodies(queue) == [b"100", b"101", b"102"]
+
+
+# What is left behind.
+
+
+@KINDS
+def test_a_deleted_queue_that_was_spilled_leaves_nothing(tmp_path: Path, arguments: dict[str, object]) -> None:
+    world, store = stored_world(tmp_path, messages=2)
+    durable = "queue_type" in arguments
+    queue = make_queue(world, durable=durable, **arguments)
+    fill(queue, 0, 9)
+    world.finish()
+    assert written(store) != b""
+    world.vhost.delete_queue(queue)
+    world.finish()
+    assert store.memory.contents() == {}
+    assert store.files.names(SPILL) == store.files.names("queues") == []
+
+
+def test_a_queue_that_is_deleted_while_it_is_written_leaves_nothing(tmp_path: Path) -> None:
+    world, store = stored_world(tmp_path, messages=2)
+    queues = [make_queue(world, "spilled"), make_queue(world, "durable", durable=True)]
+    world.finish()
+    world.hold_commits()
+    for queue in queues:
+        fill(queue, 0, 9)
+    world.finish()
+    for queue in queues:
+        world.vhost.delete_queue(queue)
+    world.finish()
+    while world.held_commits:
+        world.run_commit()
+    assert store.memory.contents() == {}
+
+
+# When the disk is not what it was.
+
+
+def lose(store: Store, first: int, last: int) -> None:
+    """The disk has other octets where these messages were."""
+    for path, data in store.memory.contents().items():
+        for number in range(first, last + 1):
+            at = data.find(b"%03d" % number)
+            if at >= 0 and path.endswith(".log"):
+                store.memory.corrupt(path, at, b"???")
+
+
+@KINDS
+@pytest.mark.parametrize("way", ["get", "consume", "expire", "drop"])
+@pytest.mark.parametrize(("first", "last"), [(4, 6), (7, 9), (3, 9)])
+def test_messages_that_cannot_be_read_any_more_are_left_out_and_told_of(
+    tmp_path: Path, arguments: dict[str, object], way: str, first: int, last: int
+) -> None:
+    """A pump that met them must not stumble, nor a count be wrong afterwards."""
+    world, store = stored_world(tmp_path, messages=3, page=1)
+    limits: dict[str, object] = {"expire": {"message_ttl": 1000}, "drop": {"max_length": 10}}.get(way, {})
+    queue = make_queue(world, durable=True, **arguments, **limits)
+    fill(queue, 0, 9)
+    world.finish()
+    lose(store, first, last)
+    left = [b"%03d" % number for number in range(10) if not first <= number <= last]
+    if way == "get":
+        assert bodies(queue) == left
+    elif way == "consume":
+        taker = Taker("c", queue)
+        queue.subscribe(taker)
+        world.finish()
+        assert taker.bodies == left
+    elif way == "expire":
+        world.advance(2.0)
+    else:
+        fill(queue, 10, 19)
+        world.finish()
+        assert bodies(queue)[-1] == b"019"
+    assert queue.message_count == 0
+    fill(queue, 20, 20)
+    assert bodies(queue) == [b"020"]
+    assert len(store.damages) > 0
+
+
+@KINDS
+def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path, arguments: dict[str, object]) -> None:
+    world, store = stored_world(tmp_path, messages=2)
+    queue = make_queue(world, durable=True, **arguments)
+    world.finish()
+    store.memory.fail_at(1, errno.ENOSPC, times=3)
+    fill(queue, 0, 4)
+    world.finish()
+    assert not world.storage.commits.idle
+    world.advance(5 * RETRY_SECONDS)
+    assert world.storage.commits.idle
+    assert bodies(world.killed().vhost.queue("q")) == [b"%03d" % number for number in range(5)]
+
+
+@KINDS
+def test_a_queue_whose_disk_failed_refuses_publishes_and_tells_its_consumers(
+    tmp_path: Path, arguments: dict[str, object]
+) -> None:
+    """Others go on."""
+    world, store = stored_world(tmp_path)
+    queue, other = make_queue(world, durable=True, **arguments), make_queue(world, "other", durable=True)
+    told: list[tuple[str, OSError]] = []
+    world.storage.on_queue_failure = lambda name, error: told.append((name, error))
+    taker = Taker("c", queue, credit=1)
+    queue.subscribe(taker)
+    world.finish()
+    store.memory.fail_at(1, errno.EIO)
+    fill(queue, 0, 1)
+    world.finish()
+    assert [(name, error.errno) for name, error in told] == [("queue 'q' in vhost '/'", errno.EIO)]
+    assert (queue.broken, taker.told_of_deletion) == (True, 1)
+    assert not accepts(queue, message(b"2", PERSISTENT))
+    assert queue.message_count == 1
+    assert accepts(other, message(b"2", PERSISTENT))
+    world.finish()
+    assert bodies(world.killed().vhost.queue("other")) == [b"2"]
+
+
+def test_publishers_are_held_while_the_disk_is_far_behind(tmp_path: Path) -> None:
+    world, _ = stored_world(tmp_path)
+    queue = make_queue(world, durable=True)
+    world.finish()
+    world.hold_commits()
+    body = message(bytes(1024 * 1024), PERSISTENT)
+    for _ in range(HOLD_ABOVE // (1024 * 1024) + 1):
+        queue.publish(body)
+    world.finish()
+    publisher = HeldPublisher()
+    assert queue.crowded
+    for _ in range(2):
+        queue.hold(publisher)
+    assert publisher.holds == 1
+    world.finish()
+    while world.held_commits:
+        assert publisher.holds == 1
+        world.run_commit()
+    world.finish()
+    assert world.storage.commits.octets < RELEASE_BELOW
+    assert publisher.holds == 0
