@@ -1,7 +1,6 @@
 """What tests are built from: a broker on a manual clock, and clients that speak bytes to it, without a socket.
 
-world = World()
-client = world.client()          # handshake done, connection running
+client = World().client()        # handshake done, connection running
 channel = client.open()          # channel number 1
 client.send(1, commands.Queue.Declare, queue="q")
 assert client.receive_one(1, commands.Queue.DeclareOk).queue == "q"

@@ -89,7 +89,7 @@ class Recovery:
     def _policy(self, vhost: VHost, row: object) -> None:
         assert isinstance(row, PolicyRow)
         definition = json.loads(row.definition)
-        vhost.policies.set(Policy(row.name, row.pattern, definition, row.priority, row.apply_to, row.is_operator))
+        vhost.set_policy(Policy(row.name, row.pattern, definition, row.priority, row.apply_to, row.is_operator))
 
     def _exchange(self, vhost: VHost, row: object) -> None:
         assert isinstance(row, ExchangeRow)

@@ -103,6 +103,8 @@ class Recovery:
             self._files.sync_folder(self._folder)
         for name in names:
             self._files.remove(f"{self._folder}/{name}")
+        if names:  # an older generation must not be back when the newer one is removed, too
+            self._files.sync_folder(self._folder)
 
     def _understand(self, entry: Found, below: i64) -> None:
         """Find out what is in a segment, with as little reading as possible."""

@@ -47,12 +47,13 @@ class Rewrite:
         self._survivors = survivors
         self._below = below
         self._end = segment.written
+        self._new = f"{folder}/{self.result.path.rpartition('/')[2].removesuffix('.log')}.new"
 
     def run(self) -> None:
         """Copy, sync and name the new file. Blocks; OSError when it did not succeed."""
         result = Segment(self._folder, self.segment.base, self.segment.generation + 1)
         scan = Scan(self._files, self.segment, 0, self._end, self._below)
-        new = f"{self._folder}/{result.path.rpartition('/')[2].removesuffix('.log')}.new"
+        new = self._new
         self._files.remove(new)
         self._copy(scan, result, new)
         self._files.sync(new)
@@ -66,6 +67,12 @@ class Rewrite:
         self.result = result
         self.octets = result.size
         self.damages = scan.damages
+
+    def give_up(self) -> None:
+        """Remove what a run() has left that did not succeed, if possible: it may be what fills the disk. Blocks."""
+        for path in (self._new, self.result.path):
+            with contextlib.suppress(OSError):
+                self._files.remove(path)
 
     def sync(self) -> None:
         """Nothing: run() has to sync in the middle, and leaves nothing to be synced."""

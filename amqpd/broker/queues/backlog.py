@@ -20,7 +20,7 @@ from amqpd.broker.queues.ready import Ready
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.clock import Clock
 from amqpd.log.acks import SMALL, Acks, AcksWrite
-from amqpd.log.commit import SAFE, Commits, Job, Member, Waiter
+from amqpd.log.commit import FULL, SAFE, Commits, Job, Member, Waiter
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.log import SEGMENT_SIZE, Log
@@ -232,7 +232,11 @@ class Backlog(Member):
     def page(self) -> list[Stored]:
         """The next messages that were not read back yet, in the order of their positions; none when there are none."""
         while True:
-            records = self._log.read(self._read_through + 1, self._disk.page_octets)
+            try:
+                records = self._log.read(self._read_through + 1, self._disk.page_octets)
+            except OSError as error:
+                self._give_up(error)
+                return []
             self._report_damage()
             if not records:
                 return self._unwritten_page()
@@ -329,6 +333,10 @@ class Backlog(Member):
                 self._disk.commits.join(self, 0)  # to remove the old file
 
     def failed(self, job: Job, error: OSError) -> None:
+        self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """The disk failed for good."""
         if self._ended:
             return  # another queue may have its name by now
         self._ended = True
@@ -373,12 +381,21 @@ class LateJobs(Job):
         self._removal = removal
 
     def run(self) -> None:
+        if self._removal is not None:
+            self._removal.run()  # first, for on a full disk it makes room: what is in the files is gone either way
         if self.acks is not None:
             self.acks.run()
-        if self._removal is not None:
-            self._removal.run()
         if self.rewrite is not None:
-            self.rewrite.run()
+            self._run_rewrite(self.rewrite)
+
+    def _run_rewrite(self, rewrite: Rewrite) -> None:
+        try:
+            rewrite.run()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            rewrite.give_up()  # nothing is lost without it, and commits need not wait until there is room for it
+            self.rewrite = None
 
     def sync(self) -> None:
         if self.acks is not None:

@@ -33,7 +33,6 @@ from tests.builders import World
 from tests.stores import Store, quick_folder
 
 THOROUGH = settings(max_examples=200, stateful_step_count=50, deadline=None)
-STORED = settings(max_examples=100, stateful_step_count=50, deadline=None)
 OUTCOMES = ["acknowledge", "requeue", "reject"]
 # Moments and times to live are whole steps, and a step is a whole number of milliseconds and of binary fractions.
 STEP_MS = 125

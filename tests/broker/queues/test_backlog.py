@@ -13,6 +13,7 @@ from amqpd.log.commit import RETRY_SECONDS
 from amqpd.wire.properties import Properties
 from tests.broker.queues.takers import HeldPublisher, Taker, accepts, drained, make_queue, message
 from tests.builders import World
+from tests.log.faults import MemoryFiles
 from tests.stores import Store
 
 PERSISTENT = Properties.of(delivery_mode=2)
@@ -267,6 +268,51 @@ def test_a_queue_whose_disk_failed_refuses_publishes_and_tells_its_consumers(
     assert accepts(other, message(b"2", PERSISTENT))
     world.finish()
     assert bodies(world.killed().vhost.queue("other")) == [b"2"]
+
+
+class Unreadable(MemoryFiles):
+    """Files that cannot be read any more once they are told so."""
+
+    failing = False
+
+    def read(self, path: str, position: int, size: int) -> bytes:
+        if self.failing:
+            raise OSError(errno.EIO, "cannot be read", path)
+        return super().read(path, position, size)
+
+
+@KINDS
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("way", ["get", "consume"])
+def test_a_queue_that_cannot_be_read_is_stopped_and_nobody_else_is(
+    tmp_path: Path, arguments: dict[str, object], durable: bool, way: str
+) -> None:
+    """After the restart, on a sound disk, everything that had been confirmed is there."""
+    store = Store(tmp_path, messages=2)
+    files = Unreadable()
+    store.files = files
+    world = World(store=store)
+    told: list[str] = []
+    world.storage.on_queue_failure = lambda name, error: told.append(name)
+    queue, other = make_queue(world, durable=durable, **arguments), make_queue(world, "other")
+    fill(queue, 0, 5)
+    fill(other, 0, 1)
+    world.finish()
+    files.failing = True
+    taker = Taker("c", queue)
+    if way == "get":
+        assert bodies(queue) == [b"000", b"001"]
+    else:
+        queue.subscribe(taker)
+        world.finish()
+        assert (taker.bodies, taker.told_of_deletion) == ([b"000", b"001"], 1)
+    assert (told, queue.broken, queue.message_count) == (["queue 'q' in vhost '/'"], True, 0)
+    assert not accepts(queue, message(b"new", PERSISTENT))
+    assert bodies(other) == [b"000", b"001"]
+    world.finish()
+    again = world.killed()
+    if queue.survives:
+        assert bodies(again.vhost.queue("q")) == [b"%03d" % number for number in range(6)]
 
 
 def test_publishers_are_held_while_the_disk_is_far_behind(tmp_path: Path) -> None:

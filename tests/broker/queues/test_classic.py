@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amqpd.broker.queues.base import Queue
-from tests.broker.queues.contract import STORED, THOROUGH, QueueMachine, StoredQueueMachine, arguments_of
+from tests.broker.queues.contract import THOROUGH, QueueMachine, StoredQueueMachine, arguments_of
 from tests.broker.queues.models import ClassicModel, ConsumerModel, QueueModel, RingModel, Rules
 from tests.broker.queues.takers import Taker, accepts, drained, make_queue, message
 from tests.builders import World
@@ -28,7 +28,7 @@ class StoredClassicMachine(StoredQueueMachine, ClassicMachine):
 
 
 TestStoredClassicMachine = StoredClassicMachine.TestCase
-TestStoredClassicMachine.settings = STORED
+TestStoredClassicMachine.settings = THOROUGH
 
 
 def filled(world: World, count: int) -> Queue:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from amqpd.broker.queues.priorities import PriorityLanes
 from amqpd.wire.properties import Properties
-from tests.broker.queues.contract import STORED, THOROUGH, QueueMachine, StoredQueueMachine, arguments_of
+from tests.broker.queues.contract import THOROUGH, QueueMachine, StoredQueueMachine, arguments_of
 from tests.broker.queues.models import ClassicModel, ConsumerModel, QueueModel, RingModel, Rules
 from tests.broker.queues.takers import drained, make_queue, memory_room, message
 from tests.builders import World
@@ -29,7 +29,7 @@ class StoredPriorityMachine(StoredQueueMachine, PriorityMachine):
 
 
 TestStoredPriorityMachine = StoredPriorityMachine.TestCase
-TestStoredPriorityMachine.settings = STORED
+TestStoredPriorityMachine.settings = THOROUGH
 
 
 def lanes(highest: int, *priorities: int | None) -> PriorityLanes:

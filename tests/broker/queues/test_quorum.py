@@ -9,7 +9,7 @@ from pamqp import commands
 from amqpd.broker.queues.base import Queue
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import Field
-from tests.broker.queues.contract import STORED, THOROUGH, QueueMachine, StoredQueueMachine, arguments_of
+from tests.broker.queues.contract import THOROUGH, QueueMachine, StoredQueueMachine, arguments_of
 from tests.broker.queues.models import ConsumerModel, QueueModel, QuorumModel, RingModel, Rules
 from tests.broker.queues.takers import Taker, drained, drained_deliveries, make_queue, message
 from tests.builders import Client, World
@@ -34,7 +34,7 @@ class StoredQuorumMachine(StoredQueueMachine, QuorumMachine):
 
 
 TestStoredQuorumMachine = StoredQuorumMachine.TestCase
-TestStoredQuorumMachine.settings = STORED
+TestStoredQuorumMachine.settings = THOROUGH
 
 
 LETTERS = {"dead_letter_exchange": "", "dead_letter_routing_key": "dead"}
