@@ -127,6 +127,21 @@ def test_segments_without_records_at_the_end_were_never_begun() -> None:
         assert offsets(opened(files, SMALL)) == list(range(41))
 
 
+def test_an_older_generation_that_was_removed_stays_away() -> None:
+    """Else it would be back, with all that is gone, once the newer one is removed too."""
+    files, old, new = MemoryFiles(), f"{FOLDER}/{0:020d}.0.log", f"{FOLDER}/{0:020d}.1.log"
+    log = opened(files)
+    fill(log, 0, 9)
+    commit(log)
+    files.write(new, 0, files.contents()[old])
+    files.sync(new)
+    opened(files)
+    for seed in range(20):
+        left = files.crashes(random.Random(seed)).contents()
+        assert new in left
+        assert old not in left
+
+
 def test_a_checkpoint_of_something_else_is_not_believed() -> None:
     files, paths = stored(14, True)
     other, _ = stored(5, True)
