@@ -209,10 +209,12 @@ class Backlog(Member):
 
     def skip_to(self, position: i64) -> None:
         """What is to be read back begins here: everything not read before it is gone."""
+        first = self._read_through + 1
         if self._durable:
-            self.settle_range(self._read_through + 1, position - 1)
+            self.settle_range(first, position - 1)
         self._read_through = position - 1
-        self._pending = [item for item in self._pending if item.position >= position]
+        # What is before that may be with a consumer.
+        self._pending = [item for item in self._pending if item.position < first or item.position >= position]
         if not self._durable:
             self._drop_read()
 
