@@ -1,0 +1,18 @@
+"""A short run of the crash test. A long one: python -m interop.durability --kills 200."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from interop.durability.campaign import Campaign
+
+
+@pytest.mark.timeout(180)
+def test_a_broker_that_is_killed_keeps_what_it_confirmed() -> None:
+    campaign = Campaign(8, 1, os.environ.get("AMQPD_COMMAND", ""))
+    campaign.run()
+    print(campaign.table())
+    assert len(campaign.ledger.confirmed) > 100, "nothing was tried"
+    assert campaign.faults == []
