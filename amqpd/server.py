@@ -206,7 +206,7 @@ def open_storage(config: Config, clock: Clock, logger: logging.Logger) -> tuple[
     disk = Disk(DiskFiles(directory.path, syncs), commits, clock, config.sync != "none")
     disk.on_damage = lambda damage: event(logger, WARNING, "storage.damaged", damage=str(damage))
     try:
-        return Storage(commits, disk, Catalog.open(directory.catalog_path, syncs)), directory
+        return Storage(commits, disk, Catalog.open(directory.catalog_path, syncs, directory.highest_queue())), directory
     except CatalogError:
         directory.close()
         raise

@@ -115,6 +115,8 @@ def largest_body(content: bytes, header_end: i64, body_size: i64) -> i64:
     pos: i64 = header_end
     while pos < len(content):
         size: i64 = i64(read_i32_be(content, pos + 3))
+        if size < 0:
+            raise ValueError("a body frame has a negative size")
         largest = max(largest, size)
         pos += size + ENVELOPE
     return largest

@@ -112,12 +112,14 @@ class Catalog:
         self._writing: CatalogWrite | None = None
 
     @classmethod
-    def open(cls, path: Path, syncs: bool) -> Catalog:
+    def open(cls, path: Path, syncs: bool, highest_id: int = 0) -> Catalog:
         """Open the catalog, or make one.
 
         Args:
             path: the file; SQLite keeps its write-ahead log beside it while it is open.
             syncs: a commit survives power loss. Without, it survives the end of the process only.
+            highest_id: of the queues that have messages on the disk. A catalog that cannot have given it out has lost
+                what came later, and is refused: its broker would take those queues for deleted ones.
 
         Raises:
             CatalogError: it is damaged, of a newer schema, another program's, or cannot be read and written.
@@ -130,6 +132,11 @@ class Catalog:
             raise refusal(error, path) from error
         try:
             created = _prepare(connection, path)
+            if highest_id // IDS_PER_START > schema.starts(connection):
+                raise CatalogError(
+                    f"The catalog {path} is older than the queues beside it (its file {path.name}-wal may be missing);"
+                    f" restore it, or move {path.parent / 'queues'} away to start without them."
+                )
             start = schema.count_start(connection)
             # Only now: that the start is counted holds for the ids of queues, and so for files that are not in here.
             connection.execute(f"PRAGMA synchronous = {'FULL' if syncs else 'OFF'}")

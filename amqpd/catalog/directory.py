@@ -101,6 +101,10 @@ class DataDirectory:
             raise _refused(path, error) from error
         return cls(path, None)
 
+    def highest_queue(self) -> int:
+        """The highest number of a queue that has a folder, 0 if there is none."""
+        return max((int(folder.name) for folder in self.queues.iterdir() if folder.name.isdecimal()), default=0)
+
     def close(self) -> None:
         """Give the directory back. May be called again."""
         if self._lock is not None:

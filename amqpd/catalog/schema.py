@@ -79,6 +79,11 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {version + 1}")
 
 
+def starts(connection: sqlite3.Connection) -> int:
+    """How many starts of this catalog were counted."""
+    return _number(connection, "SELECT value FROM counters WHERE name = 'starts'")
+
+
 def count_start(connection: sqlite3.Connection) -> int:
     """Count one more start of this catalog, durably; returns which one it is, from 1."""
     with Transaction(connection):

@@ -8,6 +8,7 @@ import sys
 import click
 
 from amqpd.cli.build import version_line
+from amqpd.cli.check_data import check_data
 from amqpd.cli.options import ConfigCommand
 from amqpd.config import Config, ConfigError, default_files, find_file, load
 
@@ -50,7 +51,8 @@ def cli() -> None:
 def serve(config: str | None, **options: object) -> None:
     """Start the broker (what amqpd does without a command).
 
-    Ends with status 0 after SIGTERM or SIGINT, 2 if the configuration is wrong, 1 if it cannot start.
+    Ends with status 0 after SIGTERM or SIGINT, 2 if the configuration is wrong or the data directory cannot be used,
+    1 if it cannot start otherwise.
     """
     try:
         settings = configuration(config, options)
@@ -61,6 +63,9 @@ def serve(config: str | None, **options: object) -> None:
 
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
     sys.exit(server.run(settings))
+
+
+cli.add_command(check_data)
 
 
 def configuration(path: str | None, options: dict[str, object]) -> Config:

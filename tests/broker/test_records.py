@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from amqpd.broker.deaths import DeathHistory, dead_letter
 from amqpd.broker.message import Message, header_frame, make_message, route_of
-from amqpd.broker.records import RecordDecoder, RecordEncoder
+from amqpd.broker.records import PLAIN, RecordDecoder, RecordEncoder
 from amqpd.wire.frames import BODY, frame
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 
@@ -106,3 +106,10 @@ def test_the_head_of_a_message_of_the_same_kind_is_made_once() -> None:
 def test_a_record_too_short_for_a_message_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match="too short"):
         RecordDecoder().stored(0, payload)
+
+
+def test_a_body_frame_of_negative_size_is_refused() -> None:
+    """Such a record must not keep the reader in its place for ever."""
+    content = header_frame(0, 5, EMPTY_PROPERTIES) + b"\x03\x00\x00" + (-8).to_bytes(4, "big", signed=True) + b"\xce"
+    with pytest.raises(ValueError, match="negative size"):
+        RecordDecoder().stored(0, PLAIN + route_of("", "q") + content)

@@ -621,3 +621,16 @@ def test_an_empty_file_is_a_new_catalog(tmp_path: Path) -> None:
     catalog = opened(tmp_path)
     assert catalog.created
     catalog.close()
+
+
+def test_a_catalog_that_is_older_than_the_queues_is_refused_however_often(tmp_path: Path) -> None:
+    """Killed, a broker leaves all of its changes in the -wal file; without it the catalog knows nothing of them."""
+    path = tmp_path / "catalog.sqlite"
+    Catalog.open(path, False).close()
+    later = Catalog.open(path, False)
+    highest = later.next_queue_id()
+    later.close()
+    for _ in range(3):
+        with pytest.raises(CatalogError, match=r"older than the queues beside it .* move .*queues away"):
+            Catalog.open(path, False, highest + IDS_PER_START)
+    assert Catalog.open(path, False, highest).next_queue_id() > highest

@@ -19,11 +19,13 @@ from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.clock import Clock
+from amqpd.errors import AMQPError
 from amqpd.log.acks import SMALL, Acks, AcksWrite
 from amqpd.log.commit import FULL, SAFE, Commits, Job, Member, Waiter
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.log import SEGMENT_SIZE, Log
+from amqpd.log.record import Record
 from amqpd.log.rewrite import Rewrite
 from amqpd.log.write import LogRemoval, LogWrite
 
@@ -245,17 +247,24 @@ class Backlog(Member):
             for record in records:
                 self._read_through = record.offset
                 if not gone.covers(record.offset):
-                    page.append(self._stored(record.offset, record.payload))
+                    self._add_stored(page, record)
             if not self._durable:
                 self._drop_read()
             if page:
                 return page
 
-    def _stored(self, position: i64, payload: bytes) -> Stored:
-        stored = self._decoder.stored(position, payload)
+    def _add_stored(self, page: list[Stored], record: Record) -> None:
+        """Add the message of a record; one that is no message is left out, and told of."""
+        position = record.offset
+        try:
+            stored = self._decoder.stored(position, record.payload)
+        except (ValueError, IndexError, AMQPError) as error:
+            path = f"{self._folder}, record {int(position)}"
+            self._disk.damaged(Damage(path, 0, len(record.payload), f"it is no message ({error})"))
+            return
         if position < self._acks.delivered:
             stored.deliveries = i64(self._acks.counts.get(int(position), 1))
-        return stored
+        page.append(stored)
 
     def _unwritten_page(self) -> list[Stored]:
         """What has to be read back is not written yet. What need not survive a restart never will be."""

@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from amqpd.broker.queues.backlog import HOLD_ABOVE, RELEASE_BELOW, SPILL
+from amqpd.broker.queues.backlog import HOLD_ABOVE, RELEASE_BELOW, SPILL, Disk
 from amqpd.broker.queues.base import Queue
-from amqpd.log.commit import RETRY_SECONDS
+from amqpd.broker.queues.lane import Lane
+from amqpd.broker.queues.room import PERSISTENT as PERSISTENT_ONLY
+from amqpd.broker.queues.room import Room
+from amqpd.broker.records import RecordEncoder
+from amqpd.clock import ManualClock, Timers
+from amqpd.log.commit import RETRY_SECONDS, Commits
+from amqpd.log.damage import Damage
+from amqpd.log.log import Log
+from amqpd.turn import Turn
 from amqpd.wire.properties import Properties
 from tests.broker.queues.takers import HeldPublisher, Taker, accepts, drained, make_queue, message
 from tests.builders import World
@@ -336,3 +344,27 @@ def test_publishers_are_held_while_the_disk_is_far_behind(tmp_path: Path) -> Non
     world.finish()
     assert world.storage.commits.octets < RELEASE_BELOW
     assert publisher.holds == 0
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xff\xff", b"\x00\x01q", b"\x02\x00\x00\x00\x05nonsense"])
+def test_a_whole_record_that_is_no_message_is_left_out_and_told_of(payload: bytes) -> None:
+    """Only another program could have written it; the messages around it must not go with it."""
+    files, turn, clock = MemoryFiles(), Turn(), ManualClock()
+    log = Log(files, "queues/1/0")
+    encoder = RecordEncoder()
+    for offset in range(3):
+        sent = message(b"%d" % offset, PERSISTENT)
+        parts = (b"", payload) if offset == 1 else (encoder.head(sent, 0), sent.content)
+        log.append(offset, 0, 1, False, *parts)
+    write = log.begin()
+    assert write is not None
+    write.run()
+    disk = Disk(files, Commits(turn, Timers(clock)), clock, True)
+    damages: list[Damage] = []
+    disk.on_damage = damages.append
+    lane = Lane(Room(disk, "queues/1", PERSISTENT_ONLY, lambda error: None))
+    lane.recover()
+    found = [lane.take(), lane.take(), lane.take()]
+    assert [taken.body for taken in found if taken is not None] == [b"0", b"2"]
+    assert lane.count == 0
+    assert [damage.path for damage in damages] == ["queues/1/0, record 1"]
