@@ -104,7 +104,7 @@ class DirectoryCheck:
         octets = octets_below(self._full(path))
         self._advance(octets)
         if name.isdecimal() and int(name) // IDS_PER_START > report.catalog.starts:
-            text = "the catalog is older than this queue; a start removes the folder, so restore the right one first"
+            text = "the catalog is older than this queue, and no amqpd starts with it; restore the right one"
             report.rest.corrupt.append(Finding(path, 0, octets, text))
             report.rest.incurable += 1
             return

@@ -169,9 +169,8 @@ class Commits(Work):
         self.number: i64 = 1  # of the commit that is being gathered
         self.done: i64 = 0  # the last one that is complete
         self.octets: i64 = 0  # gathered and under way
-        self.execute: Callable[[Commit], None] | None = (
-            None  # runs it, then calls finished() in this thread; None: here
-        )
+        # Runs a commit, and has finished() called in this thread then; None: it is run at once, here.
+        self.execute: Callable[[Commit], None] | None = None
         # The disk is full, or a patient member's job failed; None: that is over.
         self.on_stall: Callable[[OSError | None], None] | None = None
         self._members: list[Member] = []
