@@ -55,7 +55,7 @@ def test_what_the_write_ahead_log_holds_counts_and_stays_there(tmp_path: Path) -
     assert tree(tmp_path / "killed") == before
     (tmp_path / "killed" / "catalog.sqlite-wal").unlink()
     lost = checked(tmp_path / "killed")
-    assert [text.split(";")[0] for text in texts(lost)] == ["the catalog is older than this queue"]
+    assert [text.split(",")[0] for text in texts(lost)] == ["the catalog is older than this queue"]
     assert lost.rest.mends == []
 
 
