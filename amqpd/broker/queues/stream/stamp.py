@@ -48,7 +48,7 @@ class Stamp:
         self._writer = BytesWriter()
 
     def content(self, message: Message, offset: i64) -> bytes:
-        """Return header and body frames, with the offset as the first header."""
+        """Return header and body frames, with the offset as the last header."""
         # HOT: once per message published to a stream
         if message.properties is not self._properties:
             self._learn(message.properties)
@@ -84,17 +84,18 @@ class Stamp:
             pos += 1 + i64(raw[pos])
         if flags & CONTENT_ENCODING:
             pos += 1 + i64(raw[pos])
-        table: i64 = 0
-        behind: i64 = pos
+        start = pos  # of the headers
+        behind = pos
         if flags & HEADERS:
-            table = i64(read_i32_be(raw, pos))
-            behind = pos + 4
+            start = pos + 4
+            behind = start + i64(read_i32_be(raw, pos))
         flags |= HEADERS
         writer = BytesWriter()
         writer.append((flags >> 8) & 0xFF)
         writer.append(flags & 0xFF)
         writer.write(raw[2:pos])
-        write_i32_be(writer, i32(table + len(_ENTRY) + _OFFSET_SIZE))
+        write_i32_be(writer, i32(behind - start + len(_ENTRY) + _OFFSET_SIZE))
+        writer.write(raw[start:behind])
         writer.write(_ENTRY)
         self._before = writer.getvalue()
         self._behind = raw[behind:] + bytes([FRAME_END])
