@@ -66,7 +66,9 @@ def test_a_folder_of_a_deleted_queue_is_a_note(tmp_path: Path) -> None:
     made.close()
     report = checked(tmp_path)
     assert report.corrupt == []
-    assert [note.text.split(";")[0] for note in report.notes] == ["the queue of this folder is not in the catalog"]
+    assert [note.text.split(";")[0] for note in report.notes] == [
+        "the queue or exchange of this folder is not in the catalog"
+    ]
 
 
 def test_what_is_not_amqpds_and_what_a_start_left_are_notes(tmp_path: Path) -> None:
