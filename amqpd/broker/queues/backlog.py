@@ -276,7 +276,7 @@ class Backlog(Member):
             if not records:
                 break
             for record in records:
-                if record.offset in wanted:
+                if record.offset in wanted and octets > 0:
                     octets -= len(record.payload)
                     self._add_stored(found, record)
             while at < len(positions) and positions[at] <= record.offset:
