@@ -38,6 +38,16 @@ def test_a_sound_directory_is_told_as_a_table_and_a_sentence(tmp_path: Path) -> 
     assert len({len(line) for line in lines[3:7]}) == 1
 
 
+def test_exchanges_that_hold_messages_are_told_beside_the_queues(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.store(made.queue("jobs"), 50, 10)
+    made.store(made.delayed("later"), 7)
+    made.close()
+    lines = check(tmp_path).stdout.splitlines()
+    assert re.fullmatch(r"/      later  x-delayed-message  +1 +\d\.\d kB +7 +7 +700 B +0 %", lines[5])
+    assert lines[-1] == "Sound: 47 messages in 1 queue and 1 exchange."
+
+
 def test_what_is_corrupt_is_told_with_its_place_and_its_queue_and_ends_with_status_1(tmp_path: Path) -> None:
     path = segments(stored(tmp_path))[1]
     flip(path, 300)

@@ -24,7 +24,7 @@ from tests.builders import Content, World
 from tests.faults.worlds import CrashStore, Watch, small_disk
 from tests.stores import KeptProgress
 
-RUNS = 4
+RUNS = 5
 STEPS = 120
 STATES = 1000  # at least, together
 DELAYS = (1, 50, 400, 3000)  # milliseconds
