@@ -34,7 +34,7 @@ from amqpd.wire.table import Field, Table
 DELAYED_TYPE: Final = "x-delayed-type"
 X_DELAY: Final = "x-delay"
 MAX_DELAY: Final = 4_294_967_295  # milliseconds, the longest timer of Erlang; whatever asks for more is not delayed
-AT_ONCE: Final = 1000  # messages that are routed before others have their turn
+AT_ONCE: Final = 256  # messages that are routed before others have their turn
 PAUSE: Final = 10_000  # microseconds in which a disk that is behind may catch up
 
 
