@@ -1,7 +1,7 @@
 """Recovery: from the catalog to a broker that is as it was.
 
-Rule: what may live here brings topology back, in the order in which its parts need each other. How a queue finds its
-messages is its backlog's business.
+Rule: what may live here brings topology back, in the order in which its parts need each other. How a queue or
+an exchange finds its messages is its backlog's business.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Recovery:
         for binding in topology.bindings:
             self._attempt(f"binding of '{binding.destination}'", binding.vhost, binding, self._binding)
         storage.restoring = False
-        storage.discard_orphans({folder_of(queue.id) for queue in topology.queues})
+        numbers = [queue.id for queue in topology.queues] + [exchange.id for exchange in topology.exchanges]
+        storage.discard_orphans({folder_of(number) for number in numbers})
 
     def _attempt(self, what: str, vhost_name: str, row: object, restore: Callable[[VHost, object], None]) -> None:
         vhost = self._broker.vhosts.get(vhost_name)
@@ -98,7 +99,9 @@ class Recovery:
         if row.kind not in EXCHANGE_TYPES:
             raise ValueError(f"there is no exchange type '{row.kind}'")
         spec = ExchangeSpec(row.kind, True, row.auto_delete, row.internal, Table(row.arguments))
-        vhost.create_exchange(row.name, spec)
+        if row.id:
+            spec.folder = folder_of(row.id)
+        vhost.create_exchange(row.name, spec).recover()
 
     def _queue(self, vhost: VHost, row: object) -> None:
         assert isinstance(row, QueueRow)
