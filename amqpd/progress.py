@@ -19,6 +19,7 @@ QUIET_SECONDS: Final = 1.0
 LOG_SECONDS: Final = 5.0
 BAR_SECONDS: Final = 0.1
 BAR_WIDTH: Final = 24
+QUEUE_SHARE: Final = 10  # a queue, whose files are opened, takes about so many times as long as a binding
 
 
 class StorageReport(Progress):
@@ -93,8 +94,8 @@ class StorageReport(Progress):
         )
 
     def _bar(self) -> str:
-        done = self._queues + self._bindings
-        total = max(1, self._queues_total + self._bindings_total)
+        done = self._queues * QUEUE_SHARE + self._bindings
+        total = max(1, self._queues_total * QUEUE_SHARE + self._bindings_total)
         filled = BAR_WIDTH * done // total
         if self._queues < self._queues_total:
             last = f"{self._queues:,} of {self._queues_total:,} queues"

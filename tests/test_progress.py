@@ -98,9 +98,9 @@ def test_a_terminal_gets_a_bar_that_is_drawn_over_and_stays_when_it_is_full(cloc
         seen += terminal.screen()
     report.end()
     assert seen == [
-        "recovering [######..................]  25 %  1 of 2 queues",
-        "recovering [############............]  50 %  0 of 2 bindings",
-        "recovering [##################......]  75 %  1 of 2 bindings",
+        "recovering [##########..............]  45 %  1 of 2 queues",
+        "recovering [#####################...]  90 %  0 of 2 bindings",
+        "recovering [######################..]  95 %  1 of 2 bindings",
         "recovering [########################] 100 %  2 queues, 1,000 messages",
     ]
     assert terminal.screen() == [seen[-1], ""]
@@ -118,7 +118,7 @@ def test_the_bar_makes_room_for_lines_of_the_log(clock: ManualClock) -> None:
     damaged, skipped, bar = terminal.screen()
     assert json.loads(damaged)["damage"] == str(DAMAGE)
     assert json.loads(skipped)["what"] == "queue 'q'"
-    assert bar.startswith("recovering [############....")
+    assert bar.startswith("recovering [#####################...]")
 
 
 def test_what_ends_early_leaves_its_bar_and_a_new_line(clock: ManualClock) -> None:
@@ -127,7 +127,7 @@ def test_what_ends_early_leaves_its_bar_and_a_new_line(clock: ManualClock) -> No
     clock.advance(1.1)
     report.queue(0)
     report.end()
-    assert terminal.screen() == ["recovering [######..................]  25 %  1 of 2 queues", ""]
+    assert terminal.screen() == ["recovering [##########..............]  45 %  1 of 2 queues", ""]
 
 
 def test_a_narrow_terminal_is_not_overrun(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_narrow_terminal_is_not_overrun(clock: ManualClock, monkeypatch: pytes
     report = reporting(clock, terminal)
     clock.advance(1.1)
     report.queue(0)
-    assert terminal.screen() == ["recovering [######."]
+    assert terminal.screen() == ["recovering [#######"]
 
 
 def test_later_damage_is_a_line_in_the_log(clock: ManualClock) -> None:
