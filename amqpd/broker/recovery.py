@@ -28,11 +28,14 @@ from amqpd.wire.table import Table, TableError
 class Progress:
     """Told how far recovery is. This one says nothing."""
 
-    def begin(self, total: int) -> None:
-        """So many queues are to be recovered."""
+    def begin(self, queues: int, bindings: int) -> None:
+        """So many are to be recovered."""
 
-    def queue(self, name: str, messages: int) -> None:
-        """One more was."""
+    def queue(self, messages: int) -> None:
+        """One more queue was, with so many messages, or was skipped."""
+
+    def binding(self) -> None:
+        """One more binding was, or was skipped."""
 
     def skipped(self, what: str, reason: str) -> None:
         """Something in the catalog cannot be brought back."""
@@ -50,6 +53,7 @@ class Recovery:
         self._broker = broker
         self._topology = topology
         self._progress = progress or Progress()
+        self._messages = 0  # of the queue that was recovered last
 
     def run(self) -> None:
         """Bring everything back.
@@ -68,11 +72,14 @@ class Recovery:
             self._attempt(f"policy '{policy.name}'", policy.vhost, policy, self._policy)
         for exchange in topology.exchanges:
             self._attempt(f"exchange '{exchange.name}'", exchange.vhost, exchange, self._exchange)
-        self._progress.begin(len(topology.queues))
+        self._progress.begin(len(topology.queues), len(topology.bindings))
         for queue in topology.queues:
+            self._messages = 0
             self._attempt(f"queue '{queue.name}'", queue.vhost, queue, self._queue)
+            self._progress.queue(self._messages)
         for binding in topology.bindings:
             self._attempt(f"binding of '{binding.destination}'", binding.vhost, binding, self._binding)
+            self._progress.binding()
         storage.restoring = False
         numbers = [queue.id for queue in topology.queues] + [exchange.id for exchange in topology.exchanges]
         storage.discard_orphans({folder_of(number) for number in numbers})
@@ -109,7 +116,7 @@ class Recovery:
         spec.folder = folder_of(row.id)
         queue = vhost.create_queue(row.name, spec)
         queue.recover()
-        self._progress.queue(row.name, queue.message_count)
+        self._messages = queue.message_count
 
     def _binding(self, vhost: VHost, row: object) -> None:
         assert isinstance(row, BindingRow)
