@@ -31,7 +31,7 @@ from amqpd.broker.queues.room import Room
 from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.queues.types import QUEUE_TYPES
-from amqpd.broker.routing import Routed, route, without_blind_copies
+from amqpd.broker.routing import Routed, keys_of_stored, route, without_blind_copies
 from amqpd.broker.settings import QueueSettings, effective_alternate, effective_settings
 from amqpd.errors import NotFound, NotImplementedByServer, PreconditionFailed
 from amqpd.wire.table import Table
@@ -120,7 +120,10 @@ class VHost(QueueHost, ExchangeHost):
         """
         cls = EXCHANGE_TYPES[spec.kind]
         cls.validate(spec.arguments)
+        if cls.keeps_messages and spec.durable and not spec.folder:
+            spec.folder = self.context.storage.new_folder()
         created = cls(name, spec.durable, spec.auto_delete, spec.internal, spec.arguments)
+        created.folder = spec.folder
         created.attach(self)
         self.exchanges[name] = created
         self._set_alternate(created)
@@ -385,6 +388,13 @@ class VHost(QueueHost, ExchangeHost):
         delivered = without_blind_copies(message)
         for sink in sinks:
             sink.publish(delivered)
+
+    def release(self, exchange: Exchange, message: Message) -> None:
+        for sink in self.sinks_of(exchange, keys_of_stored(message), message):
+            sink.publish(message)
+
+    def exchange_failed(self, exchange: Exchange, error: OSError) -> None:
+        self.context.storage.queue_failed(self.exchange_text(exchange.name), error)
 
     def _unbind_everywhere(self, destination: Destination, actor: str) -> list[Exchange]:
         self.generation += 1

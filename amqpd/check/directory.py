@@ -19,7 +19,8 @@ from amqpd.check.store import StoreCheck
 from amqpd.log.files import DiskFiles, Files
 
 LOST_AND_FOUND: Final = "lost-and-found"
-QUORUM: Final = "quorum"
+# Types that write every position, unless it is acknowledged first.
+KEEPING_ALL: Final = frozenset({"quorum", "x-delayed-message"})
 _BELONGS: Final = frozenset(
     {
         "lock",
@@ -64,6 +65,7 @@ class DirectoryCheck:
         report = Report(str(self._directory.path), FORMAT, catalog.run())
         try:
             known = [QueueReport(str(row.id), row.vhost, row.name, row.kind) for row in catalog.queues]
+            known += [QueueReport(str(row.id), row.vhost, row.name, row.kind, "exchange") for row in catalog.holding]
             found = set(self._files.names(QUEUES))
             if report.catalog.readable:
                 report.queues = known
@@ -82,7 +84,7 @@ class DirectoryCheck:
     def again(self, queue: QueueReport, store: StoreReport) -> StoreReport:
         """Check one store of a queue again."""
         try:
-            return StoreCheck(self._files, store.folder, queue.kind == QUORUM, ignore).run()
+            return StoreCheck(self._files, store.folder, queue.kind in KEEPING_ALL, ignore).run()
         finally:
             self._files.close()
 
@@ -93,13 +95,13 @@ class DirectoryCheck:
         for name in self._files.names(folder):
             path = f"{folder}/{name}"
             if name.isdecimal() and self._full(path).is_dir():
-                queue.stores.append(StoreCheck(self._files, path, queue.kind == QUORUM, self._advance).run())
+                queue.stores.append(StoreCheck(self._files, path, queue.kind in KEEPING_ALL, self._advance).run())
             else:
                 rest.notes.append(Finding(path, 0, 0, "not amqpd's; it is left alone"))
         self._files.close()
 
     def _orphan(self, name: str, report: Report) -> None:
-        """A folder of no queue: mostly, the queue was deleted just before the broker was killed."""
+        """A folder of nobody: mostly, its queue or exchange was deleted just before the broker was killed."""
         path = f"{QUEUES}/{name}"
         octets = octets_below(self._full(path))
         self._advance(octets)
@@ -108,7 +110,7 @@ class DirectoryCheck:
             report.rest.corrupt.append(Finding(path, 0, octets, text))
             report.rest.incurable += 1
             return
-        text = "the queue of this folder is not in the catalog; the next start removes the folder"
+        text = "the queue or exchange of this folder is not in the catalog; the next start removes the folder"
         report.rest.notes.append(Finding(path, 0, octets, text))
         report.rest.mend(Mend(Cure.REMOVE_FOLDER, path))
 

@@ -28,7 +28,7 @@ class StoreCheck:
     Args:
         files: where it is.
         folder: of the store.
-        keeps_all: every position of it is written, unless it is acknowledged first (quorum queues).
+        keeps_all: every position of it is written, unless it is acknowledged first (quorum queues, delayed exchanges).
         advance: told how many octets were read.
     """
 
