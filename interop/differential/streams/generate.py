@@ -265,25 +265,26 @@ class _Author:
 
     def _misuse(self) -> None:
         chance = self._chance
-        each: list[tuple[int, bool]] = [(chance.choice((1, 10)), False)]
-        queue = {"queue": self._a_stream()[0]}
-        method, qos, values = chance.choice(
-            (
-                ("basic.get", [], queue),
-                ("queue.purge", [], queue),
-                ("basic.consume", [], queue),
-                ("basic.consume", [], queue | {"no_ack": True}),
-                ("basic.consume", each, queue | {"no_ack": True}),
-                ("basic.consume", each, queue | {"exclusive": True}),
-                ("basic.consume", [*each, (5, True)], queue),
-                ("basic.consume", [(5, True)], queue),
-                ("basic.consume", each, queue | {"arguments": {"x-priority": 5}}),
-                ("basic.consume", each, queue | {"arguments": {"x-unknown": 5}}),
-                ("basic.consume", each, queue | {"arguments": {"x-stream-offset": chance.choice(WRONG_OFFSETS)}}),
-                ("basic.consume", [], queue | {"arguments": {"x-stream-offset": chance.choice(WRONG_OFFSETS)}}),
-            )
-        )
+        values: dict[str, Any] = {"queue": self._a_stream()[0]}
+        method = chance.choice(("basic.get", "queue.purge", *["basic.consume"] * 6))
+        qos: list[tuple[int, bool]] = []
+        if method == "basic.consume":
+            qos = list(chance.choice(((), ((10, False),), ((10, False),), ((5, True),), ((10, False), (5, True)))))
+            values |= {flag: True for flag in ("no_ack", "exclusive") if chance.random() < 0.3}
+            values["arguments"] = self._misleading()
         self._add("X", 1, "refused", method=method, qos=qos, values=values)
+
+    def _misleading(self) -> dict[str, Any]:
+        """Arguments of a consumer, of which some make no sense."""
+        chance = self._chance
+        arguments: dict[str, Any] = {}
+        if chance.random() < 0.5:
+            arguments["x-stream-offset"] = chance.choice((*WRONG_OFFSETS, "first", 0))
+        if chance.random() < 0.2:
+            arguments["x-priority"] = chance.choice((5, "five"))
+        if chance.random() < 0.2:
+            arguments["x-unknown"] = 5
+        return arguments
 
     def _pass_time(self) -> None:
         """So much that a whole second lies between two batches."""

@@ -146,12 +146,14 @@ class StreamPair:
         raise Differs(f"{step}\n  amqpd    {amqpd}\n  rabbitmq {rabbitmq}")
 
     def _declare(self, step: Step, queue: str, values: dict[str, Any]) -> None:
+        if queue not in self._world.streams and values.get("arguments", {}).get("x-queue-type") != "stream":
+            return
         replies = [side.request(CONTROL, "queue.declare", **values) for side in self.sides]
         for reply in replies:
             reply[1].pop("message_count", None)  # RabbitMQ looks at it every 5 seconds
         declared = [reply[0] == "queue.declare_ok" for reply in replies]
         known = self._world.streams.get(queue)
-        if not values.get("passive") and known is None and any(declared):
+        if known is None and any(declared):
             self._world.streams[queue] = Stream(values["arguments"])  # also if one only has it: it is to be deleted
         self._compare(step, *replies)
         if known is None and declared == [False, True]:
