@@ -184,14 +184,12 @@ class VHost(QueueHost, ExchangeHost):
         """Create a queue under a free name.
 
         Raises:
-            PreconditionFailed: an argument that the queue's type refuses, or a type that amqpd does not have yet.
+            PreconditionFailed: an argument that the queue's type refuses.
         """
         kind = effective_type(name, self.name, spec.arguments)
         validate_queue_arguments(name, self.name, kind, spec.arguments)
         check_properties(name, self.name, kind, spec)
-        cls = QUEUE_TYPES.get(kind)
-        if cls is None:
-            raise PreconditionFailed(f"queue type '{kind}' of {self.queue_text(name)} is not available in amqpd yet")
+        cls = QUEUE_TYPES[kind]
         storage = self.context.storage
         if spec.durable and spec.owner is None and not spec.folder:
             spec.folder = storage.new_folder()
