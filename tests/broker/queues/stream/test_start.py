@@ -84,9 +84,7 @@ def test_every_form_of_offset_means_what_it_says(written: Written, data: st.Data
     assert written.start(Field("S", f"{count}{unit}")) == written.since(written.now - count * SECONDS[unit] * 1000)
 
 
-@pytest.mark.parametrize(
-    "wanted", [Field("T", 2**63), Field("T", 2**64 - 1), Field("l", 2**63 - 1), Field("T", 2**40)]
-)
+@pytest.mark.parametrize("wanted", [Field("T", 2**63), Field("T", 2**64 - 1), Field("l", 2**63 - 1), Field("T", 2**40)])
 def test_what_is_in_the_far_future_waits_there(wanted: Field) -> None:
     written = Written([0.0, 1.0, 1.0], False)
     written.world.advance(1.0)
