@@ -1,4 +1,6 @@
-"""Files: one contract for the disk and for its stand-in in memory, then what only one of them can do."""
+"""Files: one contract for the disk, for those that --memory has, and for the stand-in in tests; then what only one of
+them can do.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from amqpd.log import memory
 from amqpd.log.files import Descriptors, DiskFiles, Files
 from tests.log.faults import MemoryFiles
 
 SEEDS = range(200)
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=["disk", "memory", "stand-in"])
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
-    if request.param == "memory":
-        yield MemoryFiles()
+    if request.param != "disk":
+        yield memory.MemoryFiles() if request.param == "memory" else MemoryFiles()
         return
     disk = DiskFiles(tmp_path, most_open=2)
     yield disk
@@ -78,6 +81,8 @@ def test_a_missing_file_is_an_error(files: Files, call: str) -> None:
 
 
 def test_a_write_does_not_make_folders(files: Files) -> None:
+    if isinstance(files, memory.MemoryFiles):
+        pytest.skip("there a folder is just the beginning of a name")
     with pytest.raises(FileNotFoundError):
         files.write("folder/a", 0, b"x")
 

@@ -17,7 +17,7 @@ from mypy_extensions import i64, mypyc_attr
 from amqpd.broker.message import Message
 from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.ready import Ready
-from amqpd.broker.queues.stream.page import PageCache
+from amqpd.broker.queues.stream.page import TAIL, TAIL_PAGE, PageCache
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.clock import Clock
 from amqpd.errors import AMQPError
@@ -75,6 +75,8 @@ class Disk(Waiter):
         self.waits = waits
         self.kept: dict[Kept, None] = {}  # what is open
         self.pages = PageCache()
+        self.tail_octets: i64 = TAIL
+        self.tail_page_octets: i64 = TAIL_PAGE
         self.messages: i64 = MESSAGES
         self.octets: i64 = OCTETS
         self.page_octets: i64 = PAGE_OCTETS
