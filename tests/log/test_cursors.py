@@ -469,6 +469,19 @@ class Moving(RuleBasedStateMachine):
         self.taken = dict(self.now)
         self.can_be(self.taken)
 
+    @precondition(lambda self: self.job is None)
+    @rule(name=NAMES, offsets=st.lists(st.integers(0, 9), min_size=4, max_size=10), syncs=st.booleans())
+    def work(self, name: str, offsets: list[int], syncs: bool) -> None:
+        """Many commits without a fault, so that files grow and are replaced."""
+        for offset in offsets:
+            self.move(name, offset)
+            self.take()
+            if self.job is not None:
+                self.run(0, 0)
+                if syncs:
+                    self.sync(False)
+                self.finish()
+
     @precondition(lambda self: self.job is not None and not self.ran)
     @rule(fails=st.integers(0, 8), written=st.integers(0, 40))
     def run(self, fails: int, written: int) -> None:
