@@ -20,6 +20,7 @@ _AGE_UNITS: Final[dict[str, int]] = {
     "m": 60 * _SECOND,
     "s": _SECOND,
 }
+_LONGEST_NAME: Final = 255
 _AGE_DIGITS: Final = 18  # any more of them are eternity, and no integer worth building
 
 
@@ -122,6 +123,17 @@ class Text(Check):
 
     def fault(self, field: Field, arguments: Table) -> str | None:
         return None if field.tag == "S" else _unacceptable(field)
+
+
+@final
+class Name(Check):
+    """A longstr of 1 to 255 octets."""
+
+    def fault(self, field: Field, arguments: Table) -> str | None:
+        if field.tag != "S" or not isinstance(field.value, str):
+            return _unacceptable(field)
+        size = len(field.value.encode("utf-8", "surrogateescape"))
+        return None if 1 <= size <= _LONGEST_NAME else erlang.string("a name has 1 to 255 octets")
 
 
 @final

@@ -17,6 +17,7 @@ from amqpd.broker.argument_checks import (
     Flag,
     Integer,
     MaxAge,
+    Name,
     QueueVersion,
     StreamOffset,
     Text,
@@ -78,6 +79,7 @@ _QUEUE_ARGUMENTS: Final[dict[str, _Argument]] = {
     "x-delivery-limit": _Argument(Anything(), "quorum"),
     "x-max-age": _Argument(MaxAge(), "stream"),
     "x-stream-max-segment-size-bytes": _Argument(_LENGTH, "stream"),
+    "x-stream-max-length": _Argument(_LENGTH, "stream"),  # amqpd's own: RabbitMQ has no limit of records
     "x-stream-filter-size-bytes": _Argument(Anything(), "stream"),  # _check_stream_sizes has its own text for it
     "x-initial-cluster-size": _Argument(_CLUSTER_SIZE, "stream"),
     "x-queue-master-locator": _Argument(Anything(), "classic"),
@@ -89,6 +91,9 @@ _CONSUMER_ARGUMENTS: Final[dict[str, _Argument]] = {
     "x-stream-offset": _Argument(StreamOffset(), "stream"),
     "x-stream-filter": _Argument(Anything(), "stream"),
     "x-stream-match-unfiltered": _Argument(Anything(), "stream"),
+    # amqpd's own.
+    "x-stream-cursor": _Argument(Name(), "stream"),
+    "x-stream-group": _Argument(Name(), "stream"),
 }
 
 
@@ -294,6 +299,7 @@ class QueueArguments:
         delivery_limit: negative is without limit; None also where the argument is no integer.
         consumer_timeout: NEVER where the argument is no integer, or negative.
         max_age: of a stream's messages.
+        max_records: of a stream.
         max_segment_size_bytes: of a stream's log.
         filter_size_bytes: of a stream's Bloom filters.
     """
@@ -317,6 +323,7 @@ class QueueArguments:
         self.consumer_timeout = _timeout(arguments, "x-consumer-timeout")
         max_age = arguments.text("x-max-age")
         self.max_age = None if max_age is None else age_in_ms(max_age)
+        self.max_records = _count(arguments, "x-stream-max-length")
         self.max_segment_size_bytes = _count(arguments, "x-stream-max-segment-size-bytes")
         self.filter_size_bytes = _count(arguments, "x-stream-filter-size-bytes")
 
@@ -324,6 +331,36 @@ class QueueArguments:
     def of(arguments: Table) -> QueueArguments:
         """The decoded values of these arguments. It raises nothing."""
         return QueueArguments(arguments)
+
+
+@final
+class ReaderArguments:
+    """What a stream's consumer asks for. It reads arguments that passed check_consumer_arguments.
+
+    Attributes:
+        start: where to begin, as StreamOffset lets it through; None if it does not say.
+        filters: only messages with one of these values; None is all of them.
+        match_unfiltered: those without a value too.
+        cursor: the name of its place.
+        group: the name of its group.
+    """
+
+    def __init__(self, arguments: Table) -> None:
+        self.start = arguments.get("x-stream-offset")
+        self.filters = _filters(arguments.get("x-stream-filter"))
+        self.match_unfiltered = self.filters is not None and _flag(arguments, "x-stream-match-unfiltered")
+        self.cursor = arguments.text("x-stream-cursor")
+        self.group = arguments.text("x-stream-group")
+
+
+def _filters(field: Field | None) -> tuple[str, ...] | None:
+    """The longstrs among the values; None where there is none: then nothing is filtered (RabbitMQ)."""
+    if field is None:
+        return None
+    value = field.value
+    listed = value if isinstance(value, tuple) else (field,)
+    texts = tuple([each.value for each in listed if isinstance(each, Field) and isinstance(each.value, str)])
+    return texts or None
 
 
 def _count(arguments: Table, name: str) -> int | None:

@@ -79,6 +79,19 @@ class Message:
         return b"".join(pieces)
 
     @property
+    def channel(self) -> i64:
+        """The channel number that the frames in content carry."""
+        return self._channel
+
+    def body_frames(self) -> bytes:
+        """The body frames, without the header frame."""
+        return self._content[self._header_end :]
+
+    def with_content(self, content: bytes, header_end: i64, properties: Properties) -> Message:
+        """The same message in other octets, of which the first ``header_end`` are the header frame."""
+        return Message(self.route, content, self._channel, header_end, self.body_size, self._largest_body, properties)
+
+    @property
     def content(self) -> bytes:
         """Header and body frames, under whatever channel number they were last sent."""
         return self._content

@@ -151,6 +151,7 @@ _KEYS: Final[dict[str, _Key]] = {
     "queue-version": _Key(_Integer(1, 2), "queue-version value", operator=True),
     "stream-filter-size-bytes": _Key(_Integer(16, 255), "filter size. Valid range is 16-255."),
     "stream-max-segment-size-bytes": _Key(_Integer(0, 3_000_000_000), "segment size", _STREAM_ONLY),
+    "stream-max-length": _Key(_COUNT, "maximum length of a stream", _STREAM_ONLY),
     "target-group-size": _Key(_Integer(1), "qq target count value", _QUORUM_ONLY),
 }
 

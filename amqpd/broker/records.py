@@ -101,7 +101,7 @@ class RecordDecoder:
         body_size: i64 = read_i64_be(content, 11)
         raw = content[HEADER_FIXED : header_end - 1]
         if raw != self._properties.raw:
-            self._properties = Properties(raw)
+            self._properties = Properties(raw, scanned=True)  # it was checked when it was published
         channel: i64 = i64(content[1]) << 8 | i64(content[2])
         largest: i64 = largest_body(content, header_end, body_size)
         return Message(route, content, channel, header_end, body_size, largest, self._properties)

@@ -13,7 +13,9 @@ from amqpd.broker.arguments import DEFAULT_DEAD_LETTER_STRATEGY, DEFAULT_OVERFLO
 from amqpd.broker.policy import Policy, effective_definition, lower_delivery_limit
 
 DEFAULT_DELIVERY_LIMIT: Final = 20  # of quorum queues
-DEFAULT_SEGMENT_SIZE: Final = 500_000_000  # octets
+# Octets. RabbitMQ's are 500,000,000: smaller ones let retention keep closer to its limits, and are read sooner after a
+# kill.
+DEFAULT_SEGMENT_SIZE: Final = 64 * 1024 * 1024
 DEFAULT_FILTER_SIZE: Final = 16  # octets
 
 REJECT_PUBLISH: Final = "reject-publish"
@@ -44,6 +46,7 @@ class QueueSettings:
         delivery_limit: how often a message may come back; it is delivered once more than that.
         consumer_timeout: of unsettled deliveries; NEVER is none at all, None the broker's default.
         max_age: of a stream's messages.
+        max_records: of a stream.
         max_segment_size_bytes: of a stream's log.
         filter_size_bytes: of a stream's Bloom filters.
     """
@@ -72,6 +75,7 @@ class QueueSettings:
         self.consumer_timeout = _timeout(arguments.consumer_timeout, _number(definition, "consumer-timeout"))
         age = _text(definition, "max-age")
         self.max_age = arguments.max_age if age is None else age_in_ms(age)
+        self.max_records = _first(_number(definition, "stream-max-length"), arguments.max_records)
         segment_size = _first(_number(definition, "stream-max-segment-size-bytes"), arguments.max_segment_size_bytes)
         self.max_segment_size_bytes = DEFAULT_SEGMENT_SIZE if segment_size is None else segment_size
         filter_size = _first(_number(definition, "stream-filter-size-bytes"), arguments.filter_size_bytes)

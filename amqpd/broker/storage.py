@@ -15,11 +15,14 @@ from mypy_extensions import i64
 
 from amqpd.broker.queues.backlog import Disk
 from amqpd.broker.queues.room import NOTHING, Room
+from amqpd.broker.queues.stream.store import StreamStore
+from amqpd.broker.settings import QueueSettings
 from amqpd.catalog.catalog import Catalog, CatalogWrite
 from amqpd.catalog.faults import CatalogError
 from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, VHostRow
 from amqpd.log.commit import SAFE, Commits, Job, Member
 from amqpd.log.files import Files
+from amqpd.log.memory import MemoryFiles
 
 if TYPE_CHECKING:
     from amqpd.broker.binding import Binding, Destination
@@ -44,6 +47,7 @@ class Storage:
         self.commits = commits
         self.disk = disk
         self.catalog = catalog
+        self._memory: Disk | None = None  # what streams have instead of a disk
         self.restoring = False  # what is created now comes from the catalog
         self.on_queue_failure: Callable[[str, OSError], None] | None = None
         self._topology = CatalogMember(self)
@@ -60,6 +64,21 @@ class Storage:
     def room(self, folder: str, keeps: i64, on_failure: Callable[[OSError], None]) -> Room:
         """The room of a queue; folder is empty for one that does not outlive the process."""
         return Room(self.disk, folder, keeps if folder else NOTHING, on_failure)
+
+    def stream_store(
+        self,
+        folder: str,
+        settings: QueueSettings,
+        on_end: Callable[[], None],
+        on_failure: Callable[[OSError], None],
+    ) -> StreamStore:
+        """The store of a stream; folder as for room()."""
+        disk = self.disk
+        if disk is None:
+            if self._memory is None:
+                self._memory = Disk(MemoryFiles(), self.commits, self.commits.timers.clock, False)
+            disk = self._memory
+        return StreamStore(disk, folder or disk.spill_folder(), bool(folder), settings, on_end, on_failure)
 
     def new_folder(self) -> str:
         """The folder of a durable queue, which no queue had before; empty without a disk."""
@@ -184,12 +203,12 @@ class Storage:
             OSError: a note could not be written. The next start takes longer then; nothing is lost.
         """
         if self.disk is not None:
-            for backlog in list(self.disk.backlogs):
-                job = backlog.checkpoint()
+            for kept in list(self.disk.kept):
+                job = kept.checkpoint()
                 if job is not None:
                     job.run()
                     job.sync()
-                backlog.close()
+                kept.close()
             self.disk.files.close()
         if self.catalog is not None:
             self.catalog.close()

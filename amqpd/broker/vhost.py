@@ -6,11 +6,12 @@ whether it can be done is mostly declaration's, how a message finds its way is r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from mypy_extensions import i64
 
+from amqpd.broker.argument_checks import integer_of
 from amqpd.broker.arguments import QueueArguments, effective_type, validate_queue_arguments
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
@@ -28,6 +29,7 @@ from amqpd.broker.queues.base import Owner, Queue, QueueHost, QueueSpec
 from amqpd.broker.queues.reply import ReplyQueue
 from amqpd.broker.queues.room import Room
 from amqpd.broker.queues.sink import MessageSink, as_sinks
+from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.queues.types import QUEUE_TYPES
 from amqpd.broker.routing import Routed, route, without_blind_copies
 from amqpd.broker.settings import QueueSettings, effective_alternate, effective_settings
@@ -35,6 +37,7 @@ from amqpd.errors import NotFound, NotImplementedByServer, PreconditionFailed
 from amqpd.wire.table import Table
 
 # Name and type of what every virtual host has from the beginning, beside the default exchange.
+PARTITION_ORDER: Final = "x-stream-partition-order"  # which partition a binding of a super stream leads to
 PREDECLARED: Final = (
     ("amq.direct", "direct"),
     ("amq.fanout", "fanout"),
@@ -214,9 +217,11 @@ class VHost(QueueHost, ExchangeHost):
                 f"cannot delete {queue}. queue.delete operations with {flag} flag set are not supported by "
                 f"{queue.kind} queues"
             )
+        if not queue.honours_delete_conditions:
+            if_unused = if_empty = False
         if if_unused and len(queue.consumers):
             raise PreconditionFailed(f"{queue} in use")
-        count = queue.message_count
+        count = queue.message_count if queue.honours_delete_conditions else 0
         if if_empty and count:
             raise PreconditionFailed(f"{queue} not empty")
         if self.queues.pop(queue.name, None) is None:
@@ -238,6 +243,21 @@ class VHost(QueueHost, ExchangeHost):
 
     def room(self, name: str, spec: QueueSpec, keeps: i64) -> Room:
         return self.context.storage.room(spec.folder, keeps, lambda error: self._queue_failed(name, error))
+
+    def stream_store(
+        self, name: str, spec: QueueSpec, settings: QueueSettings, on_end: Callable[[], None]
+    ) -> StreamStore:
+        return self.context.storage.stream_store(
+            spec.folder, settings, on_end, lambda error: self._queue_failed(name, error)
+        )
+
+    def partition_of(self, queue: Queue) -> int:
+        for source in self._sources.get(queue, {}):
+            for binding in source.bindings_to(queue):
+                order = integer_of(binding.arguments.get(PARTITION_ORDER))
+                if order is not None and order >= 0:
+                    return order
+        return 0
 
     def _queue_failed(self, name: str, error: OSError) -> None:
         queue = self.queues.get(name)

@@ -4,8 +4,8 @@ Rule: what may live here finds places in a segment and vouches for a part of it;
 
 A checkpoint says that everything up to some size of the segment was checked, and what is there. It is a shortcut: one
 that is missing, torn or about something else costs reading the segment, nothing more. All numbers are little-endian:
-magic, format version (u32), CRC-32 of everything behind it (u32), the numbers that encode() names (i64; the last three
-u32), index, encoded ranges.
+magic, format version (u32), CRC-32 of everything behind it (u32), the numbers that encode() names (i64; the last four
+u32), index, encoded ranges, the owner's notes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ ENTRY_SIZE: Final = 24
 _TIME: Final = 8
 _POSITION: Final = 16
 _START: Final = 16  # magic, version, CRC
-_NUMBERS: Final = struct.Struct("<qqqqqqqIII")
-_FIXED: Final = _START + 68
+_NUMBERS: Final = struct.Struct("<qqqqqqqIIII")
+_FIXED: Final = _START + 72
 
 
 @final
@@ -57,6 +57,23 @@ class Index:
     def position_of_time(self, time: i64) -> i64:
         """Return the position of the last record entered before which every time is lower; 0 if there is none."""
         return self._position(self._below(_TIME, time))
+
+    def block_of(self, offset: i64) -> i64:
+        """Return the number of the last entry that is not above the offset; 0 if there is none."""
+        number = self._below(0, offset + 1) - 1
+        return number if number > 0 else 0
+
+    def block_at(self, position: i64) -> i64:
+        """Return the number of the last entry that begins before the position; -1 if there is none."""
+        return self._below(_POSITION, position) - 1
+
+    def offset_at(self, number: i64) -> i64:
+        """Return the offset of an entry."""
+        return read_i64_le(self.entries, number * ENTRY_SIZE)
+
+    def position_at(self, number: i64) -> i64:
+        """Return the position of an entry."""
+        return read_i64_le(self.entries, number * ENTRY_SIZE + _POSITION)
 
     def _position(self, count: i64) -> i64:
         return read_i64_le(self.entries, (count - 1) * ENTRY_SIZE + _POSITION) if count > 0 else 0
@@ -90,6 +107,7 @@ class Checkpoint:
         weight: of those together.
         index: places among them.
         present: their offsets, encoded.
+        notes: what the log's owner wants to know of them.
     """
 
     def __init__(
@@ -104,6 +122,7 @@ class Checkpoint:
         weight: i64,
         index: bytes,
         present: bytes,
+        notes: bytes = b"",
     ) -> None:
         self.base = base
         self.size = size
@@ -115,6 +134,7 @@ class Checkpoint:
         self.weight = weight
         self.index = index
         self.present = present
+        self.notes = notes
 
     def encode(self) -> bytes:
         """Return the whole file."""
@@ -129,8 +149,9 @@ class Checkpoint:
             self.last_crc,
             len(self.index),
             len(self.present),
+            len(self.notes),
         )
-        rest = b"".join((numbers, self.index, self.present))
+        rest = b"".join((numbers, self.index, self.present, self.notes))
         return MAGIC + struct.pack("<II", VERSION, crc32(rest)) + rest
 
     @staticmethod
@@ -141,8 +162,8 @@ class Checkpoint:
         numbers = _NUMBERS.unpack_from(data, _START)
         index_size: int = numbers[8]
         present_size: int = numbers[9]
-        start = _FIXED
-        end = start + index_size + present_size
+        notes_start = _FIXED + index_size + present_size
+        end: int = notes_start + numbers[10]
         if end > len(data) or crc32(data[_START:end]) != crc_at(data, 12):
             return None
         return Checkpoint(
@@ -154,6 +175,7 @@ class Checkpoint:
             numbers[4],
             numbers[5],
             numbers[6],
-            data[start : start + index_size],
-            data[start + index_size : end],
+            data[_FIXED : _FIXED + index_size],
+            data[_FIXED + index_size : notes_start],
+            data[notes_start:end],
         )

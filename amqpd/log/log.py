@@ -6,10 +6,12 @@ job is, the files beside this one know. Only the owner's thread calls a Log; its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, final
 
 from mypy_extensions import i64
 
+from amqpd.log.block import Block, block_at
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.gathering import Gathering
@@ -37,6 +39,7 @@ class Log:
         next_offset: the highest offset seen, plus one.
         written: the highest offset that can be read, -1 if there is none.
         damages: what read(), offset_at() and rewrites could not read; whoever takes note of it empties it.
+        notes_of: the owner's notes of a segment, for its checkpoint; segments have them after open().
 
     Args:
         files: where the folder is.
@@ -55,6 +58,7 @@ class Log:
         self._gathering = Gathering()
         self._reader = Reader(files, self._segments)
         self.damages: list[Damage] = self._reader.damages
+        self.notes_of: Callable[[Segment], bytes] | None = None
         self._unvouched: list[Segment] = []  # sealed, without a checkpoint
         self._unsynced: list[str] = []  # paths that were written without sync()
         self._new_folder = True  # its name, and the names in it, may not be safe
@@ -91,6 +95,11 @@ class Log:
     def gathered(self) -> i64:
         """Octets that no job has taken yet."""
         return self._gathering.octets
+
+    @property
+    def active(self) -> Segment | None:
+        """The segment that was appended to last, unless it is sealed."""
+        return self._active
 
     def append(self, offset: i64, time: i64, weight: i64, passing: bool, payload_head: bytes, payload: bytes) -> None:
         """Gather a record.
@@ -178,7 +187,7 @@ class Log:
 
     def _vouch(self, write: LogWrite, segment: Segment) -> None:
         part = Part(segment)
-        part.known = segment.checkpoint()
+        part.known = segment.checkpoint(b"" if self.notes_of is None else self.notes_of(segment))
         write.checkpoints.append(part)
 
     def finished(self, write: LogWrite) -> None:
@@ -208,6 +217,17 @@ class Log:
             octets: about how much to return; one record at least, if there is one.
         """
         return self._reader.read(offset, octets)
+
+    def block_at(self, offset: i64) -> Block | None:
+        """Return the block that a record is in, or the first one behind where it would be; None behind what is written.
+
+        Blocks do not overlap, and are the same for everybody who reads: what was read of one can be shared.
+        """
+        return block_at(self._segments, offset)
+
+    def read_block(self, block: Block) -> list[Record]:
+        """Return the records of a block, in order. Blocks for one read of the file."""
+        return self._reader.read_block(block)
 
     def offset_at(self, time: i64) -> i64:
         """Return the lowest offset whose record's time is not below; next_offset if there is none. Blocks.

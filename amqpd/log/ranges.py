@@ -56,6 +56,10 @@ class Ranges:
         """Return first and last position of every interval, in order."""
         return list(zip(self._firsts, self._lasts, strict=True))
 
+    def first_gap(self) -> i64:
+        """Return the lowest position that is not in."""
+        return i64(self._lasts[0]) + 1 if len(self._firsts) > 0 and self._firsts[0] == 0 else 0
+
     def last(self) -> i64:
         """Return the highest position, -1 if there is none."""
         return self._lasts[-1] if self._count > 0 else -1

@@ -9,6 +9,7 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from amqpd.log.block import Block
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.ranges import Ranges
@@ -77,6 +78,20 @@ class Reader:
                 self._read_some(segment, offset, octets, found)
             if found or not self._go_on(segment):
                 return found
+
+    def read_block(self, block: Block) -> list[Record]:
+        """Return the records of a block."""
+        found: list[Record] = []
+        if block.segment not in self._segments:
+            return found  # forgotten meanwhile
+        below = self.base_behind(find(self._segments, block.segment.base))
+        scan = Scan(self._files, block.segment, block.position, block.end, below, block.end - block.position)
+        while scan.next():
+            if not (scan.passing and scan.offset < self._passed):
+                found.append(Record(scan.offset, scan.time, scan.weight, scan.payload()))
+        if scan.damages:
+            self.note(scan.damages)
+        return found
 
     def first_since(self, time: i64) -> i64:
         """Return the lowest offset whose record's time is not below; -1 if there is none."""

@@ -92,6 +92,7 @@ class Segment:
         latest: the latest time in it; -1 if there is none.
         sealed: nothing is appended to it any more.
         vouched: octets of the file that the checkpoint on the disk is about.
+        notes: what the log's owner had noted of it in the checkpoint that it was opened with.
 
     Args:
         folder: of the log.
@@ -113,6 +114,7 @@ class Segment:
         self.latest: i64 = -1
         self.sealed = False
         self.vouched: i64 = 0
+        self.notes = b""
         self.index = Index()
         self._last_position: i64 = 0
         self._last_crc: i64 = 0
@@ -216,8 +218,8 @@ class Segment:
         live = self.live(gone)
         return live > 0 and live * share <= self.records
 
-    def checkpoint(self) -> Checkpoint:
-        """Return what is known now, as a restart needs it."""
+    def checkpoint(self, notes: bytes = b"") -> Checkpoint:
+        """Return what is known now, as a restart needs it, with the owner's notes."""
         present = self.present()
         return Checkpoint(
             self.base,
@@ -230,6 +232,7 @@ class Segment:
             self.present_weight(),
             self.index.entries,
             present.encode(),
+            notes,
         )
 
     def restore(self, known: Checkpoint) -> None:
@@ -244,6 +247,7 @@ class Segment:
         self._last_crc = known.last_crc
         self._indexed = self.index.position_of(known.last) if len(self.index) > 0 else -EVERY
         self._there_encoded = known.present
+        self.notes = known.notes
         self.sealed = True
 
 

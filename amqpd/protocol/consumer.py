@@ -87,11 +87,10 @@ class ChannelConsumer(Consumer):
         prefetch: int,
         arguments: Table = EMPTY_TABLE,
     ) -> None:
-        super().__init__(tag, queue, no_ack, exclusive, priority)
+        super().__init__(tag, queue, no_ack, exclusive, priority, arguments)
         self._channel = channel
         self._prefetch: i64 = prefetch
         self._shares_limit = queue.supports_global_prefetch
-        self.arguments = arguments
         self._encoder = DeliverEncoder(channel, tag, queue.name)
 
     @property

@@ -81,6 +81,7 @@ class Properties:
 
     Args:
         raw: flag word and values, as they come in a content header behind class, weight and body size.
+        scanned: raw was checked before, so the headers are not looked through.
 
     Attributes:
         altered: raw differs from what came in.
@@ -95,7 +96,7 @@ class Properties:
 
     __slots__ = ("_headers", "altered", "flags", "persistent", "raw")
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, scanned: bool = False) -> None:
         size: i64 = len(raw)
         if size < _FLAG_WORD:
             raise PropertiesError("no flag word")
@@ -114,7 +115,8 @@ class Properties:
             if present & flag:
                 end = _value_end(raw, pos, flag)
                 if flag == HEADERS:
-                    _check_headers(raw, pos + _TABLE_LENGTH, end)
+                    if not scanned:
+                        _check_headers(raw, pos + _TABLE_LENGTH, end)
                 elif flag == DELIVERY_MODE:
                     self.persistent = raw[pos] == PERSISTENT
                 pos = end

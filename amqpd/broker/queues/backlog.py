@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from amqpd.broker.message import Message
 from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.ready import Ready
+from amqpd.broker.queues.stream.page import PageCache
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.clock import Clock
 from amqpd.errors import AMQPError
@@ -42,8 +43,21 @@ MESSAGES: Final = 16384
 OCTETS: Final = 16 * 1024 * 1024
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Kept(Member):
+    """Something with files of its own, from its making until close()."""
+
+    def checkpoint(self) -> Job | None:
+        """A job after which the next start has nothing to scan; only while no commit is under way."""
+        return None
+
+    def close(self) -> None:
+        """Write nothing any more."""
+        raise NotImplementedError
+
+
 class Disk(Waiter):
-    """What all backlogs have in common.
+    """What all that is kept has in common.
 
     Args:
         files: where their folders are.
@@ -57,7 +71,8 @@ class Disk(Waiter):
         self.commits = commits
         self.clock = clock
         self.waits = waits
-        self.backlogs: dict[Backlog, None] = {}  # those that are open
+        self.kept: dict[Kept, None] = {}  # what is open
+        self.pages = PageCache()
         self.messages: i64 = MESSAGES
         self.octets: i64 = OCTETS
         self.page_octets: i64 = PAGE_OCTETS
@@ -111,7 +126,7 @@ class Unwritten:
 
 
 @final
-class Backlog(Member):
+class Backlog(Kept):
     """The messages of one lane on the disk.
 
     Args:
@@ -145,7 +160,7 @@ class Backlog(Member):
         self._ended = False
         self._folder = folder
         self._to_remove = False
-        disk.backlogs[self] = None
+        disk.kept[self] = None
 
     def recover(self) -> tuple[int, int, int]:
         """Find out what is there: messages, octets of their bodies, and the next free position."""
@@ -362,7 +377,7 @@ class Backlog(Member):
         """Write nothing any more."""
         self._ended = True
         self._pending.clear()
-        self._disk.backlogs.pop(self, None)
+        self._disk.kept.pop(self, None)
         self._log.close()
         if not self._durable:  # those of durable queues go after the catalog knows that the queues are gone
             self._to_remove = True

@@ -6,6 +6,7 @@ it supports is data. Pumping (handing messages to consumers) happens at the end 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, final
 
 from mypy_extensions import i64, trait
@@ -27,6 +28,7 @@ from amqpd.wire.table import Table
 
 if TYPE_CHECKING:
     from amqpd.broker.deadletter import DeadLetter
+    from amqpd.broker.queues.stream.store import StreamStore
 
 
 class Owner:
@@ -76,6 +78,20 @@ class QueueHost:
         """
         raise NotImplementedError
 
+    def stream_store(
+        self, name: str, spec: QueueSpec, settings: QueueSettings, on_end: Callable[[], None]
+    ) -> StreamStore:
+        """The store of a stream that is being made.
+
+        Args:
+            on_end: see StreamStore.
+        """
+        raise NotImplementedError
+
+    def partition_of(self, queue: Queue) -> int:
+        """Which partition of its super stream a stream is, from 0 on; 0 if it is none."""
+        raise NotImplementedError
+
     def queue_expired(self, queue: Queue) -> None:
         """Nobody used the queue for as long as x-expires allows: delete it."""
         raise NotImplementedError
@@ -103,6 +119,7 @@ class Queue(MessageSink):
     single_active_by_priority: ClassVar[bool] = False
     supports_global_prefetch: ClassVar[bool] = True
     supports_conditional_delete: ClassVar[bool] = True
+    honours_delete_conditions: ClassVar[bool] = True  # False: it is deleted whatever they are, and counts nothing
     honours_exclusive_consumers: ClassVar[bool] = True
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
@@ -166,6 +183,13 @@ class Queue(MessageSink):
 
     def release(self) -> None:
         """Let go of the disk: the queue is gone, or the broker has ended."""
+
+    def check_consumer(self, no_ack: bool, prefetch: int) -> None:
+        """Refuse a consumer that the type cannot serve.
+
+        Raises:
+            AMQPError: this is one.
+        """
 
     # What all types share.
 

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, final
 from mypy_extensions import i64, mypyc_attr
 
 from amqpd.broker.message import Message
+from amqpd.wire.table import EMPTY_TABLE, Table
 
 if TYPE_CHECKING:
     from amqpd.broker.queues.base import Queue
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Place:
+    """What a queue remembers of a consumer, if its type has something to remember."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -27,15 +33,26 @@ class Consumer:
         no_ack: deliveries need no acknowledgement.
         exclusive: nobody else may consume from the queue.
         priority: higher is served first.
+        arguments: of basic.consume.
     """
 
-    def __init__(self, tag: str, queue: Queue, no_ack: bool, exclusive: bool, priority: int) -> None:
+    def __init__(
+        self,
+        tag: str,
+        queue: Queue,
+        no_ack: bool,
+        exclusive: bool,
+        priority: int,
+        arguments: Table = EMPTY_TABLE,
+    ) -> None:
         self.tag = tag
         self.queue = queue
         self.no_ack = no_ack
         self.exclusive = exclusive
         self.priority = priority
-        self.in_ring = False  # owned by ConsumerRing
+        self.arguments = arguments
+        self.in_ring = False  # owned by Consumers: it can take messages, as far as they know
+        self.place: Place | None = None  # owned by the queue
         self.unsettled: i64 = 0  # deliveries it has not settled yet
 
     def ready(self) -> bool:
@@ -72,6 +89,9 @@ class Consumers:
 
     def __len__(self) -> int:
         return len(self._all)
+
+    def __contains__(self, consumer: object) -> bool:
+        return consumer in self._all
 
     @property
     def exclusive(self) -> bool:

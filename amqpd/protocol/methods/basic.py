@@ -76,6 +76,7 @@ def new_consumer(channel: Channel, name: str, tag: str, method: commands.Basic.C
         raise NotImplementedByServer(f"{queue} does not support global qos")
     arguments = arguments_of(method)
     check_consumer_arguments(name, channel.vhost.name, queue.kind, arguments)
+    queue.check_consumer(method.no_ack, channel.prefetch)
     priority = consumer_priority(arguments)
     return ChannelConsumer(tag, queue, channel, method.no_ack, method.exclusive, priority, channel.prefetch, arguments)
 

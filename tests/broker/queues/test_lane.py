@@ -165,7 +165,7 @@ class PagedLaneMachine(LaneMachine):
             self.end_turn()
         assert self.commits.idle
         if clean:
-            for backlog in self.disk.backlogs:
+            for backlog in self.disk.kept:
                 job = backlog.checkpoint()
                 if job is not None:
                     job.run()
