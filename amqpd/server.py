@@ -32,6 +32,8 @@ from amqpd.log.commit import Commits
 from amqpd.log.damage import NewerFormat
 from amqpd.log.files import DiskFiles
 from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
+from amqpd.net.commands import Commands
+from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
 from amqpd.net.driver import LoopDriver
 from amqpd.net.listeners import ListenError, Listeners, bind
@@ -86,6 +88,7 @@ class Server:
             self.connections,
         )
         self.listeners = Listeners(services)
+        self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
         self._logger = logger
@@ -105,6 +108,8 @@ class Server:
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
         await self.listeners.start(sockets)
+        if self._directory is not None:
+            await self.control.start(self._directory.path)
         self.ports["amqp"] = sockets[0].getsockname()[1]
         self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
 
@@ -123,6 +128,7 @@ class Server:
     async def stop(self) -> None:
         """Stop accepting, close every connection with 320, and wait SHUTDOWN_SECONDS for the clients to agree."""
         self.listeners.stop()
+        self.control.stop()
         sockets = list(self.listeners.open_sockets)
         for open_socket in sockets:
             if open_socket.connection is not None:

@@ -10,9 +10,10 @@ from operator import attrgetter
 from typing import Final
 
 from amqpd.check.findings import Finding, QueueReport, Report, StoreReport
+from amqpd.cli.tables import count_text, printable, table
 
 HEADINGS: Final = ("VHOST", "QUEUE", "TYPE", "SEGMENTS", "ON DISK", "RECORDS", "MESSAGES", "BODIES", "ACKED")
-_LEFT: Final = 3  # so many columns hold texts, the others numbers
+LEFT: Final = 3  # so many of those columns hold texts
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 _TABLES: Final = {
     "vhosts": ("virtual host", "virtual hosts"),
@@ -29,7 +30,7 @@ def lines(report: Report, repaired: bool) -> Iterator[str]:
     yield f"catalog: {catalog_line(report)}"
     if report.queues:
         yield ""
-        yield from table([HEADINGS, *(queue_row(queue) for queue in report.queues), total_row(report)])
+        yield from table([HEADINGS, *(queue_row(queue) for queue in report.queues), total_row(report)], LEFT)
     labels = {store.folder: queue.label for queue in report.queues for store in queue.stores}
     yield from section("corrupt", findings(report.corrupt, labels))
     yield from section("notes", findings(report.notes, labels))
@@ -78,17 +79,6 @@ def sums(stores: list[StoreReport]) -> tuple[str, ...]:
         size_text(sum(store.bodies for store in stores)),
         f"{100 * (stored - live) // stored} %" if stored else "-",
     )
-
-
-def table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """Rows as aligned lines."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if index < _LEFT else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
 
 
 def findings(found: list[Finding], labels: dict[str, str]) -> Iterator[str]:
@@ -141,11 +131,6 @@ def messages_text(number: int) -> str:
     return count_text(number, "message", "messages")
 
 
-def count_text(number: int, one: str, many: str) -> str:
-    """A number and what it counts."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def size_text(octets: int) -> str:
     """Octets as people read them: 1.2 MB."""
     if octets < 1000:
@@ -156,11 +141,6 @@ def size_text(octets: int) -> str:
         if size < 999.95:
             return f"{size:.1f} {unit}"
     return f"{size:.1f} {_UNITS[-1]}"
-
-
-def printable(text: str) -> str:
-    """The text without what could play with the terminal: names of queues may hold any character."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def as_dict(report: Report) -> dict[str, object]:

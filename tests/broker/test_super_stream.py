@@ -168,8 +168,9 @@ def test_one_commit_brings_all_of_it_to_the_disk(tmp_path: Path) -> None:
     world.hold_commits()
     create_super_stream(world.vhost, spec())
     world.finish()
-    assert super_streams(world.killed().vhost) == []
-    world = World(store=Store(tmp_path))
+    world = world.killed()
+    assert super_streams(world.vhost) == []
+    assert not world.vhost.queues
     world.hold_commits()
     create_super_stream(world.vhost, spec())
     world.finish()
