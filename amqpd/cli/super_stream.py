@@ -11,6 +11,7 @@ from amqpd.cli.tables import count_text, printable, table
 from amqpd.kinds import Size
 
 HEADINGS: Final = ("SUPER STREAM", "ROUTING", "PARTITIONS", "MESSAGES")
+SHOWN: Final = 5  # the names of so many partitions are told one by one
 HOW: Final = {"hash": "chosen by a hash of the routing key", "direct": "chosen by the routing key"}
 
 
@@ -78,7 +79,7 @@ def add(
         show_json(found)
     else:
         streams = [partition["stream"] for partition in found["partitions"]]
-        shown = streams[0] if len(streams) == 1 else f"{streams[0]} to {streams[-1]}"
+        shown = ", ".join(streams) if len(streams) <= SHOWN else f"{streams[0]} to {streams[-1]}"
         made = f"Super stream '{name}' has {partitions_text(found)} now, {shown}, {HOW[found['routing']]}."
         click.echo(printable(made))
 

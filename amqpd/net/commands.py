@@ -29,12 +29,16 @@ from amqpd.broker.super_stream import (
     super_streams,
 )
 from amqpd.broker.vhost import VHost
-from amqpd.errors import AMQPError
+from amqpd.errors import AMQPError, NotFound
 from amqpd.wire.table import Field
 
 DEFAULT_PARTITIONS: Final = 3  # RabbitMQ's
 OFFSETS: Final = "first, last, next, an offset, a time (2026-11-23T08:30:00) or an interval (1h, 7D)"
 AGES: Final = "an age such as 7D or PT1H"
+WAYS_OUT: Final = {
+    "reference_already_exists": "; choose another name",
+    "stream_not_found": "; `amqpd super-stream list` shows those there are",
+}
 _WORDS: Final = ("first", "last", "next")
 _LARGEST: Final = (1 << 63) - 1
 _DURATION: Final = re.compile(
@@ -134,10 +138,12 @@ class Commands:
         checked = Arguments(arguments)
         try:
             return Done(function(self._vhost(checked), checked), changes)
+        except NotFound as error:
+            raise CommandError(f"There is {error.explanation}; is the name right, and the virtual host?") from None
         except AMQPError as error:
-            raise CommandError(sentence(error.explanation)) from error
+            raise CommandError(f"{error.reply_text}.") from None
         except SuperStreamError as error:
-            raise CommandError(sentence(str(error))) from error
+            raise CommandError(f"{error}{WAYS_OUT.get(error.reason, '')}.") from None
 
     def _read(self, request: object) -> tuple[str, dict[str, object]]:
         if not isinstance(request, dict):
@@ -198,7 +204,9 @@ def stream_of(vhost: VHost, arguments: Arguments) -> StreamQueue:
     """The stream that is meant."""
     found = vhost.queue(arguments.text("stream"))
     if not isinstance(found, StreamQueue):
-        raise CommandError(f"The {found} is a {found.kind} queue and no stream; only streams have cursors.")
+        raise CommandError(
+            f"'{found.name}' in vhost '{vhost.name}' is a {found.kind} queue; only streams have cursors."
+        )
     return found
 
 
@@ -312,8 +320,3 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def sentence(text: str) -> str:
-    """The broker's words for clients, with a full stop."""
-    return text if text.endswith(".") else f"{text}."

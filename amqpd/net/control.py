@@ -25,7 +25,7 @@ from amqpd.logs import ERROR, WARNING, event
 from amqpd.net.commands import CommandError, Done
 from amqpd.net.control_address import CONTROL_SOCKET, address_in
 
-LONGEST_REQUEST: Final = 64 * 1024  # octets
+LONGEST_REQUEST: Final = 1024 * 1024  # octets
 MOST_PEERS: Final = 32
 # Who has not sent a whole request, or not taken the answer, after so many seconds must make room for others.
 PATIENCE: Final = 30.0
@@ -50,6 +50,7 @@ class ControlSocket:
         self.execute = execute
         self.logger = logger
         self.peers: set[Peer] = set()
+        self.stopped = False
         self._server: asyncio.AbstractServer | None = None
         self._directory: Path | None = None
 
@@ -77,6 +78,7 @@ class ControlSocket:
             (self._directory / CONTROL_SOCKET).unlink()
         self._server.close()
         self._server = None
+        self.stopped = True
         for peer in list(self.peers):
             peer.abort()
 
@@ -93,16 +95,21 @@ class Peer(asyncio.Protocol):
         self._received = b""
         self._waits = False  # a change is not kept yet
         self._full = False  # answers are not taken
+        self.ended = False  # nothing more will be asked
+        self._refused = False  # nothing more will be answered
         self._patience: Timer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are Transports in everything but the base class, so no isinstance here.
         self._transport = cast(asyncio.Transport, transport)
+        if self._control.stopped:  # it was accepted just before
+            self.abort()
+            return
+        self._be_patient()
         if len(self._control.peers) >= MOST_PEERS:
             self._refuse(TOO_MANY)
-            return
-        self._control.peers.add(self)
-        self._be_patient()
+        else:
+            self._control.peers.add(self)
 
     def connection_lost(self, reason: Exception | None) -> None:
         self._transport = None
@@ -110,11 +117,16 @@ class Peer(asyncio.Protocol):
         self._stop_patience()
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        self._go_on()
+        if not self._refused:
+            self._received += data
+            self._go_on()
 
     def eof_received(self) -> bool:
-        return self._waits  # who has said all may still wait for an answer
+        self.ended = True
+        if self._refused or not (self._waits or self._full):
+            return False
+        self._be_patient()  # it may have said all and wait for answers, or be gone: that looks the same
+        return True
 
     def pause_writing(self) -> None:
         self._full = True
@@ -138,21 +150,25 @@ class Peer(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Do what was asked for, as far as that is possible now."""
-        while self._transport is not None and not (self._waits or self._full or self._transport.is_closing()):
+        if self._refused or self._transport is None or self._transport.is_closing():
+            return
+        while not (self._waits or self._full):
             line, end, rest = self._received.partition(b"\n")
+            if len(line) > LONGEST_REQUEST:
+                self._refuse(f"A request has at most {LONGEST_REQUEST} octets.")
+                return
             if not end:
                 break
             self._received = rest
             self._be_patient()
             self._obey(line)
-        if self._transport is None or self._transport.is_closing():
-            return
-        if len(self._received) <= LONGEST_REQUEST:
-            self._transport.resume_reading()
-        elif self._waits or self._full:
+        busy = self._waits or self._full
+        if self.ended and not busy:
+            self._transport.close()
+        elif busy and len(self._received) > LONGEST_REQUEST:
             self._transport.pause_reading()
         else:
-            self._refuse(f"A request has at most {LONGEST_REQUEST} octets.")
+            self._transport.resume_reading()
 
     def _obey(self, line: bytes) -> None:
         control = self._control
@@ -177,10 +193,12 @@ class Peer(asyncio.Protocol):
         self._transport.write(json.dumps(answer).encode("ascii") + b"\n")
 
     def _refuse(self, sentence: str) -> None:
-        """Say why, and close."""
+        """Say why, and let the other end close: closing on what it still sends would take the answer from it."""
         assert self._transport is not None  # callers have looked
+        self._refused = True
+        self._received = b""
         self._answer({"error": sentence})
-        self._transport.close()
+        self._transport.write_eof()
 
     def _be_patient(self) -> None:
         self._stop_patience()
