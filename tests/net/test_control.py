@@ -282,6 +282,7 @@ async def test_only_the_owner_may_connect_and_the_file_goes_with_the_broker(tmp_
         assert stat.S_ISSOCK(mode)
         assert stat.S_IMODE(mode) == 0o600
         peer = await made.connect()
+        await eventually(lambda: len(made.control.peers) == 1)
         made.control.stop()
         assert os.listdir(tmp_path) == []
         assert await peer.closed()
