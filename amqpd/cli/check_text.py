@@ -32,6 +32,7 @@ def lines(report: Report, repaired: bool) -> Iterator[str]:
         yield ""
         yield from table([HEADINGS, *(queue_row(queue) for queue in report.queues), total_row(report)], LEFT)
     labels = {store.folder: queue.label for queue in report.queues for store in queue.stores}
+    labels |= {queue.cursors.folder: queue.label for queue in report.queues if queue.cursors.folder}
     yield from section("corrupt", findings(report.corrupt, labels))
     yield from section("notes", findings(report.notes, labels))
     yield from section("mended", map(printable, report.mended))
@@ -60,7 +61,10 @@ def catalog_line(report: Report) -> str:
 def queue_row(queue: QueueReport) -> tuple[str, ...]:
     """A queue's line in the table."""
     names = ("?", queue.number, "?") if queue.name is None else (queue.vhost or "", queue.name, queue.kind or "")
-    return (*map(printable, names), *sums(queue.stores))
+    numbers = sums(queue.stores)
+    if queue.kind == "stream":
+        numbers = (*numbers[:-1], "-")  # nothing is acknowledged there
+    return (*map(printable, names), *numbers)
 
 
 def total_row(report: Report) -> tuple[str, ...]:
@@ -166,4 +170,5 @@ def queue_dict(queue: QueueReport) -> dict[str, object]:
     """A queue for machines."""
     names = ("segments", "octets", "records", "stored", "live", "bodies", "lost")
     numbers = {name: sum(getattr(store, name) for store in queue.stores) for name in names}
-    return {"id": queue.number, "vhost": queue.vhost, "name": queue.name, "type": queue.kind, **numbers}
+    names_and_type = {"id": queue.number, "vhost": queue.vhost, "name": queue.name, "type": queue.kind}
+    return {**names_and_type, **numbers, "cursors": queue.cursors.cursors}
