@@ -11,7 +11,6 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.argument_checks import integer_of
 from amqpd.broker.arguments import QueueArguments, effective_type, validate_queue_arguments
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
@@ -37,7 +36,6 @@ from amqpd.errors import NotFound, NotImplementedByServer, PreconditionFailed
 from amqpd.wire.table import Table
 
 # Name and type of what every virtual host has from the beginning, beside the default exchange.
-PARTITION_ORDER: Final = "x-stream-partition-order"  # which partition a binding of a super stream leads to
 PREDECLARED: Final = (
     ("amq.direct", "direct"),
     ("amq.fanout", "fanout"),
@@ -255,9 +253,8 @@ class VHost(QueueHost, ExchangeHost):
     def partition_of(self, queue: Queue) -> int:
         for source in self._sources.get(queue, {}):
             for binding in source.bindings_to(queue):
-                order = integer_of(binding.arguments.get(PARTITION_ORDER))
-                if order is not None and order >= 0:
-                    return order
+                if binding.partition >= 0:
+                    return binding.partition
         return 0
 
     def _queue_failed(self, name: str, error: OSError) -> None:

@@ -11,80 +11,13 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.log.commit import Job
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
-from amqpd.log.journal import DELTA, SNAPSHOT, Journal, damages_of, entry, header
+from amqpd.log.journal import DELTA, MAGIC, SNAPSHOT, VERSION, Journal, damages_of, entry
+from amqpd.log.journal_write import GROWTH, SMALL, JournalWrite, header_of, journals_in, path_of
 from amqpd.log.ranges import Ranges, ranges_of
 
-# A file is replaced by a snapshot when it is larger than this and has grown to so many times what it began with.
-SMALL: Final = 64 * 1024
-GROWTH: Final = 4
-
-
-@final
-class AcksWrite(Job):
-    """What is to be written to a journal. It may be run again when it failed.
-
-    Args:
-        files: where the journal is.
-        folder: the queue's.
-        number: of the file.
-        position: in the file, where data is put; 0 makes the file.
-        data: one entry, behind a header when the file is new.
-        named: the file's name is safe.
-        obsolete: paths that are removed once a new file is safe.
-
-    Attributes:
-        safe: it survives power loss.
-        doubted: a sync failed. The disk may have lost what earlier jobs wrote and nobody synced, too.
-    """
-
-    def __init__(
-        self, files: Files, folder: str, number: int, position: int, data: bytes, named: bool, obsolete: list[str]
-    ) -> None:
-        self.number = number
-        self.position = position
-        self.data = data
-        self.named = named
-        self.obsolete = obsolete
-        self.safe = False
-        self.doubted = False
-        self._files = files
-        self._folder = folder
-        self._path = path_of(folder, number)
-
-    def run(self) -> None:
-        """Write. Blocks; may raise OSError. A file that replaces others is synced here, and they are removed."""
-        self.safe = False
-        if self.position == 0:
-            self._files.make_folder(self._folder)
-        self._files.write(self._path, self.position, self.data)
-        if self.obsolete:
-            self.sync()
-            for path in self.obsolete:
-                self._files.remove(path)
-
-    def sync(self) -> None:
-        """Make it and what earlier jobs wrote survive power loss. Blocks; after an OSError run() comes first again."""
-        if self.safe:
-            return
-        try:
-            self._files.sync(self._path)
-        except OSError:
-            self.doubted = True
-            raise
-        if not self.named:
-            self._sync_names()
-        self.safe = True
-
-    def _sync_names(self) -> None:
-        """The file's name, the folder's, and those of the folders it is in: make_folder may have made them all."""
-        folder = self._folder
-        self._files.sync_folder(folder)
-        while folder:
-            folder = folder.rpartition("/")[0]
-            self._files.sync_folder(folder)
+KIND: Final = "acks"
 
 
 @final
@@ -121,7 +54,7 @@ class Acks:
         self._first_size: int = 0  # with its snapshot alone
         self._named = False  # its name is safe
         self._obsolete: list[str] = []  # files that are not as they should be; the next job replaces them
-        self._job: AcksWrite | None = None
+        self._job: JournalWrite | None = None
 
     @property
     def next_position(self) -> i64:
@@ -197,7 +130,7 @@ class Acks:
         if self.counts:
             self._forget_counts(settled)
 
-    def begin(self) -> AcksWrite | None:
+    def begin(self) -> JournalWrite | None:
         """Gather, and return everything that no job has written yet as one; None if that is nothing.
 
         Until finished() was called with it there must be no other.
@@ -215,7 +148,7 @@ class Acks:
         self._told_delivered = self.delivered
         return self._job
 
-    def finished(self, write: AcksWrite) -> None:
+    def finished(self, write: JournalWrite) -> None:
         """The job was run. Whether it was synced makes no difference here."""
         assert write is self._job, "not the write that is under way"
         self._job = None
@@ -226,20 +159,20 @@ class Acks:
             self._first_size = self._size
             self._obsolete = []
         elif write.doubted:
-            self._obsolete = [path_of(self._folder, self._number)]
+            self._obsolete = [path_of(self._folder, KIND, self._number)]
 
-    def _addition(self) -> AcksWrite:
+    def _addition(self) -> JournalWrite:
         data = entry(DELTA, self._fresh, self.delivered, self._fresh_counts)
-        return AcksWrite(self._files, self._folder, self._number, self._size, data, self._named, [])
+        return JournalWrite(self._files, self._folder, KIND, self._number, self._size, data, self._named, [])
 
-    def _replacement(self) -> AcksWrite:
+    def _replacement(self) -> JournalWrite:
         """A new file with everything; the first one, too."""
-        data = header() + entry(SNAPSHOT, self.gone, self.delivered, self.counts)
+        data = header_of(MAGIC, VERSION) + entry(SNAPSHOT, self.gone, self.delivered, self.counts)
         obsolete = self._obsolete
         if self._size > 0 and not obsolete:
-            obsolete = [path_of(self._folder, self._number)]
+            obsolete = [path_of(self._folder, KIND, self._number)]
         number = self._number + 1 if obsolete else self._number
-        return AcksWrite(self._files, self._folder, number, 0, data, False, obsolete)
+        return JournalWrite(self._files, self._folder, KIND, number, 0, data, False, obsolete)
 
     def _forget_counts(self, settled: list[i64]) -> None:
         for position in settled:
@@ -249,12 +182,10 @@ class Acks:
     def _journals(self) -> list[Journal]:
         """Every file there is, the newest first. All are read before anything is changed."""
         found: list[Journal] = []
-        for name in self._files.names(self._folder):
-            digits = name.removeprefix("acks.")
-            if digits.isdecimal() and name == f"acks.{int(digits)}":  # not acks.007 of somebody else's
-                path = f"{self._folder}/{name}"
-                found.append(Journal(path, int(digits), self._files.read(path, 0, self._files.size(path))))
-        return sorted(found, key=_number_of, reverse=True)
+        for number in journals_in(self._files, self._folder, KIND):
+            path = path_of(self._folder, KIND, number)
+            found.append(Journal(path, number, self._files.read(path, 0, self._files.size(path))))
+        return found
 
     def _take(self, journal: Journal) -> None:
         """Make the statements of a file one's own."""
@@ -265,14 +196,5 @@ class Acks:
         self.counts = {position: count for position, count in self.counts.items() if not self.gone.covers(position)}
 
 
-def path_of(folder: str, number: int) -> str:
-    """Where the journal of that number is."""
-    return f"{folder}/acks.{number}"
-
-
 def _outside(counts: dict[int, int], first: i64, last: i64) -> dict[int, int]:
     return {position: count for position, count in counts.items() if position < first or position > last}
-
-
-def _number_of(journal: Journal) -> int:
-    return journal.number

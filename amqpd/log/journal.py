@@ -12,15 +12,15 @@ from typing import Final, final
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i32_le, write_i64_le
 from mypy_extensions import i64
 
-from amqpd.log.damage import Damage, NewerFormat
+from amqpd.log.damage import Damage
+from amqpd.log.journal_write import HEADER_SIZE, has_header
 from amqpd.log.ranges import LIMIT, Ranges
 
-# A file is this header (magic, format version, CRC of both), and entries: octets of the payload and their CRC (u32
-# each), payload. A payload is its kind (u8), delivered (i64), how many counts (u32), position (i64) and count (u32) of
-# each, and the encoded ranges that are gone. All numbers are little-endian.
+# A file is a header (journal_write.py) and entries: octets of the payload and their CRC (u32 each), payload. A payload
+# is its kind (u8), delivered (i64), how many counts (u32), position (i64) and count (u32) of each, and the encoded
+# ranges that are gone. All numbers are little-endian.
 MAGIC: Final = b"amqpdack"
 VERSION: Final = 1
-HEADER_SIZE: Final = 16
 ENTRY_SIZE: Final = 8
 FIXED_SIZE: Final = 13
 COUNT_SIZE: Final = 12
@@ -47,11 +47,10 @@ class Journal:
         self.counts: dict[int, int] = {}
         self.damages: list[Damage] = []
         self.entries: int = 0
-        self.whole = False
+        self.whole = has_header(path, data, MAGIC, VERSION)
         self.first_size: int = 0
         self.end: int = 0
         self._data = data
-        self._read_header()
         self._read_entries()
         self._data = b""
 
@@ -63,15 +62,6 @@ class Journal:
     def damaged(self, start: int, end: int, text: str) -> None:
         """Something between two positions could not be read."""
         self.damages.append(Damage(self.path, start, end - start, text))
-
-    def _read_header(self) -> None:
-        header = self._data[:HEADER_SIZE]
-        if len(header) < HEADER_SIZE or header[:8] != MAGIC or zlib.crc32(header[:12]) != _u32(header, 12):
-            return
-        self.whole = True
-        version = _u32(header, 8)
-        if version > VERSION:
-            raise NewerFormat(self.path, version, VERSION)
 
     def _read_entries(self) -> None:
         position = HEADER_SIZE
@@ -140,11 +130,6 @@ def damages_of(journals: list[Journal]) -> list[Damage]:
             journal.damaged(0, journal.size, "acknowledgements are unreadable from the beginning of the file")
         damages += journal.damages
     return damages
-
-
-def header() -> bytes:
-    start = MAGIC + struct.pack("<I", VERSION)
-    return start + struct.pack("<I", zlib.crc32(start))
 
 
 def entry(kind: i64, gone: Ranges, delivered: i64, counts: dict[int, int]) -> bytes:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from amqpd.log.acks import Acks, AcksWrite
+from amqpd.log.acks import Acks
 from amqpd.log.damage import Damage, NewerFormat
+from amqpd.log.journal_write import JournalWrite
 from amqpd.log.ranges import Ranges
 from tests.log.faults import MemoryFiles
 
@@ -28,7 +29,7 @@ def opened(files: MemoryFiles, small: int = 64 * 1024) -> Acks:
     return acks
 
 
-def commit(acks: Acks) -> AcksWrite:
+def commit(acks: Acks) -> JournalWrite:
     write = acks.begin()
     assert write is not None
     write.run()
@@ -193,7 +194,7 @@ def test_a_journal_whose_snapshot_is_large_is_left_alone() -> None:
 def test_the_old_file_is_removed_only_when_the_new_one_is_safe() -> None:
     files = MemoryFiles()
     acks = opened(files, small=200)
-    write: AcksWrite | None = None
+    write: JournalWrite | None = None
     while write is None or not write.obsolete:
         settle(acks, acks.next_position)
         files.log.clear()
@@ -446,7 +447,7 @@ class Journaling(RuleBasedStateMachine):
         self.files = MemoryFiles()
         self.now, self.written, self.safe = Knowledge(), Knowledge(), Knowledge()
         self.taken = Knowledge()
-        self.job: AcksWrite | None = None
+        self.job: JournalWrite | None = None
         self.ran = False
         self.damaged = False
         self.doubt = False  # a sync failed: what the file holds may not be on the disk, whatever later syncs say

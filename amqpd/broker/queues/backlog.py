@@ -21,10 +21,11 @@ from amqpd.broker.queues.stream.page import TAIL, TAIL_PAGE, PageCache
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.clock import Clock
 from amqpd.errors import AMQPError
-from amqpd.log.acks import SMALL, Acks, AcksWrite
+from amqpd.log.acks import Acks
 from amqpd.log.commit import FULL, SAFE, Commits, Job, Member, Waiter
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
+from amqpd.log.journal_write import SMALL, JournalWrite
 from amqpd.log.log import SEGMENT_SIZE, Log
 from amqpd.log.record import Record
 from amqpd.log.rewrite import Rewrite
@@ -368,7 +369,7 @@ class Backlog(Kept):
             return FolderRemoval(self._disk.files, self._folder)
         if self._ended:
             return None
-        acks: AcksWrite | None = None
+        acks: JournalWrite | None = None
         if self._durable:
             self._acks.handed_out(self._lane.handed_out())
             acks = self._acks.begin()
@@ -435,7 +436,7 @@ class FolderRemoval(Job):
 class LateJobs(Job):
     """What takes something away from a backlog: acknowledgements, files in which nothing lives, survivors that move."""
 
-    def __init__(self, acks: AcksWrite | None, removal: LogRemoval | None, rewrite: Rewrite | None) -> None:
+    def __init__(self, acks: JournalWrite | None, removal: LogRemoval | None, rewrite: Rewrite | None) -> None:
         self.acks = acks
         self.rewrite = rewrite
         self._removal = removal
