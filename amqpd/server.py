@@ -20,7 +20,7 @@ from amqpd import __version__
 from amqpd.auth.users import UserStore, with_guest
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.recovery import Progress, Recovery
 from amqpd.broker.storage import Storage
 from amqpd.catalog.catalog import Catalog

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.room import NOTHING, Room
 from amqpd.catalog.catalog import Catalog, CatalogWrite
 from amqpd.catalog.faults import CatalogError

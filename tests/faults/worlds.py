@@ -18,7 +18,7 @@ from pamqp import base, commands
 
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.recovery import Recovery
 from amqpd.broker.storage import Storage
 from amqpd.catalog.catalog import Catalog, CatalogWrite

@@ -15,87 +15,19 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.publisher import Publisher
+from amqpd.broker.queues.disk import Disk
+from amqpd.broker.queues.late import FolderRemoval, LateJobs
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
-from amqpd.clock import Clock
 from amqpd.errors import AMQPError
-from amqpd.log.acks import SMALL, Acks, AcksWrite
-from amqpd.log.commit import FULL, SAFE, Commits, Job, Member, Waiter
+from amqpd.log.acks import Acks, AcksWrite
+from amqpd.log.commit import SAFE, Job, Member
 from amqpd.log.damage import Damage
-from amqpd.log.files import Files
-from amqpd.log.log import SEGMENT_SIZE, Log
+from amqpd.log.log import Log
 from amqpd.log.record import Record
-from amqpd.log.rewrite import Rewrite
-from amqpd.log.write import LogRemoval, LogWrite
+from amqpd.log.write import LogWrite
 
-# Octets of memory that wait to be written: publishers are not read from while there are more.
-HOLD_ABOVE: Final = 24 * 1024 * 1024
-RELEASE_BELOW: Final = 8 * 1024 * 1024
 OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
-SPILL: Final = "spill"  # the folder of all that does not outlive the process
-PAGE_OCTETS: Final = 1024 * 1024  # read back at a time
-# How much of a queue may be in memory. The number is above what a crowded queue gets before its publishers are held
-# (flow.HOLD_ABOVE), so that nothing is written just because consumers need a moment.
-MESSAGES: Final = 16384
-OCTETS: Final = 16 * 1024 * 1024
-
-
-class Disk(Waiter):
-    """What all backlogs have in common.
-
-    Args:
-        files: where their folders are.
-        commits: bring them to the disk.
-        clock: for the times of records.
-        waits: a commit is waited for; False makes everything safe at once.
-    """
-
-    def __init__(self, files: Files, commits: Commits, clock: Clock, waits: bool) -> None:
-        self.files = files
-        self.commits = commits
-        self.clock = clock
-        self.waits = waits
-        self.backlogs: dict[Backlog, None] = {}  # those that are open
-        self.messages: i64 = MESSAGES
-        self.octets: i64 = OCTETS
-        self.page_octets: i64 = PAGE_OCTETS
-        self.segment_size: i64 = SEGMENT_SIZE
-        self.journal_size: int = SMALL
-        self.on_damage: Callable[[Damage], None] | None = None
-        self._held: dict[Publisher, None] = {}
-        self._spilled: i64 = 0
-
-    @property
-    def behind(self) -> bool:
-        """The disk is slower than what is published."""
-        return self.commits.octets > HOLD_ABOVE
-
-    def hold(self, publisher: Publisher) -> None:
-        """Hold a publisher back until the disk has caught up."""
-        if publisher not in self._held and publisher.hold():
-            if not self._held:
-                self.commits.wait(self)
-            self._held[publisher] = None
-
-    def committed(self) -> None:
-        if self.commits.octets > RELEASE_BELOW:
-            self.commits.wait(self)
-            return
-        held = list(self._held)
-        self._held.clear()
-        for publisher in held:
-            publisher.release()
-
-    def damaged(self, damage: Damage) -> None:
-        """Something on the disk could not be read, and is left out."""
-        if self.on_damage is not None:
-            self.on_damage(damage)
-
-    def spill_folder(self) -> str:
-        """A new folder for what does not outlive the process."""
-        self._spilled += 1
-        return f"{SPILL}/{self._spilled}"
 
 
 @final
@@ -366,46 +298,3 @@ class Backlog(Member):
         if not self._durable:  # those of durable queues go after the catalog knows that the queues are gone
             self._to_remove = True
             self._disk.commits.join(self, 0)
-
-
-@final
-class FolderRemoval(Job):
-    """A backlog that nobody needs any more."""
-
-    def __init__(self, files: Files, folder: str) -> None:
-        self._files = files
-        self._folder = folder
-
-    def run(self) -> None:
-        self._files.remove_folder(self._folder)
-
-
-@final
-class LateJobs(Job):
-    """What takes something away from a backlog: acknowledgements, files in which nothing lives, survivors that move."""
-
-    def __init__(self, acks: AcksWrite | None, removal: LogRemoval | None, rewrite: Rewrite | None) -> None:
-        self.acks = acks
-        self.rewrite = rewrite
-        self._removal = removal
-
-    def run(self) -> None:
-        if self._removal is not None:
-            self._removal.run()  # first, for on a full disk it makes room: what is in the files is gone either way
-        if self.acks is not None:
-            self.acks.run()
-        if self.rewrite is not None:
-            self._run_rewrite(self.rewrite)
-
-    def _run_rewrite(self, rewrite: Rewrite) -> None:
-        try:
-            rewrite.run()
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            rewrite.give_up()  # nothing is lost without it, and commits need not wait until there is room for it
-            self.rewrite = None
-
-    def sync(self) -> None:
-        if self.acks is not None:
-            self.acks.sync()

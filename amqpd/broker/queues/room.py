@@ -7,7 +7,8 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.queues.backlog import Backlog, Disk
+from amqpd.broker.queues.backlog import Backlog
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.ready import Ready
 
 # What a queue keeps on the disk so that it survives a restart.

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.lane import TRIM_AT, Lane
 from amqpd.broker.queues.room import ALL, NOTHING, PERSISTENT, Room
 from amqpd.clock import ManualClock, Timers
