@@ -23,7 +23,6 @@ from amqpd.wire.methods import encode, make
 from amqpd.wire.properties import Properties
 from tests.builders import Client, Content, World
 from tests.faults.worlds import CrashStore, Known, Life, Watch
-from tests.log.faults import MemoryFiles
 from tests.stores import Store
 
 SEED = 14  # with which segments are rewritten and queues deleted
@@ -243,37 +242,8 @@ def test_topology_is_not_confirmed_before_the_catalog_has_it(tmp_path: Path, err
     life.close()
 
 
-class SmallFiles(MemoryFiles):
-    """Files on a disk that holds so many octets.
-
-    Attributes:
-        most: no more than this may be written.
-        refused: writes for which there was no room.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.most = 1 << 30
-        self.refused: list[str] = []
-
-    @property
-    def octets(self) -> int:
-        return sum(len(content) for content in self.contents().values())
-
-    def write(self, path: str, position: int, data: bytes) -> None:
-        size = len(self.contents().get(path, b""))
-        if self.octets + max(0, position + len(data) - size) > self.most:
-            self.refused.append(path)
-            raise OSError(errno.ENOSPC, "as the test wants it", path)
-        super().write(path, position, data)
-
-
 class SmallStore(Store):
-    """A store on such a disk, with small segments."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.files = self.small = SmallFiles()
+    """A store with small segments."""
 
     def open(self, turn: Turn, timers: Timers) -> Storage:
         storage = super().open(turn, timers)
@@ -287,7 +257,7 @@ class Filled:
 
     def __init__(self, folder: Path) -> None:
         store = SmallStore(folder)
-        self.files = store.small
+        self.files = store.memory
         self.world = World(store=store)
         self.stalls: list[bool] = []
         self.world.storage.commits.on_stall = lambda error: self.stalls.append(error is not None)
@@ -324,7 +294,7 @@ def test_a_segment_that_cannot_be_rewritten_for_lack_of_room_holds_nobody_up(tmp
     assert any(path.endswith(".new") for path in filled.files.refused)
     assert filled.stalls == []
     assert not any(path.endswith(".new") for path in filled.files.contents())
-    filled.files.most = 1 << 30
+    filled.files.most = None
     filled.acknowledge(20)
     filled.world.advance(1.0)
     assert any(path.endswith(".1.log") for path in filled.files.contents()), "it is done when there is room"

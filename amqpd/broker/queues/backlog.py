@@ -16,7 +16,7 @@ from mypy_extensions import i64
 
 from amqpd.broker.message import Message
 from amqpd.broker.queues.disk import Disk
-from amqpd.broker.queues.late import FolderRemoval, LateJobs
+from amqpd.broker.queues.late import FolderRemoval, LateJobs, Relief
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.errors import AMQPError
@@ -24,8 +24,9 @@ from amqpd.log.acks import Acks, AcksWrite
 from amqpd.log.commit import SAFE, Job, Member
 from amqpd.log.damage import Damage
 from amqpd.log.log import Log
+from amqpd.log.ranges import ranges_of
 from amqpd.log.record import Record
-from amqpd.log.write import LogWrite
+from amqpd.log.write import LogRemoval, LogWrite
 
 OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
 
@@ -73,7 +74,9 @@ class Backlog(Member):
         self._pending: list[Unwritten] = []  # for the next commit
         self._writing: list[Unwritten] = []  # in the commit that is under way
         self._read_through: i64 = -1  # everything up to here was read back
-        self._ended = False
+        self._moved: list[i64] = []  # settled, and gone elsewhere with the commit that is being gathered
+        self._moving: list[i64] = []  # the same with the one that is under way
+        self._late: LateJobs | None = None  # under way
         self._folder = folder
         self._to_remove = False
         disk.backlogs[self] = None
@@ -124,6 +127,8 @@ class Backlog(Member):
         """A message is gone for good."""
         # HOT: once per settled message of a durable queue
         self._acks.settle(position)
+        if self._disk.commits.moving:
+            self._moved.append(position)
         if not self.joined:
             self._disk.commits.join(self, 0)
 
@@ -223,11 +228,12 @@ class Backlog(Member):
 
     def begin(self) -> Job | None:
         # HOT: the loop over stored messages
-        if self._ended:
+        if self.ended:
             return None
         acks = self._acks
         acks.gather()
         gone = acks.gone
+        self._moving, self._moved = self._moved, []  # the commit before is done
         log = self._log
         encoder = self._encoder
         now: i64 = int(self._disk.clock.time() * 1000)
@@ -247,7 +253,7 @@ class Backlog(Member):
         if self._to_remove:
             self._to_remove = False
             return FolderRemoval(self._disk.files, self._folder)
-        if self._ended:
+        if self.ended:
             return None
         acks: AcksWrite | None = None
         if self._durable:
@@ -257,15 +263,38 @@ class Backlog(Member):
         rewrite = self._log.rewrite(self._acks.gone)
         if acks is None and removal is None and rewrite is None:
             return None
-        return LateJobs(acks, removal, rewrite)
+        self._late = LateJobs(acks, removal, rewrite)
+        return self._late
+
+    def relieve(self) -> Job | None:
+        if self._to_remove:
+            self._to_remove = False
+            return FolderRemoval(self._disk.files, self._folder)
+        if self.ended:
+            return None
+        acks, log, late = self._acks, self._log, self._late
+        acks.gather()
+        moved = self._moving + self._moved
+        moved.sort()
+        log.relieve(acks.gone.without(ranges_of(moved)) if moved else acks.gone)
+        removal: LogRemoval | None = None
+        if late is not None:
+            if not self._moving:  # else what is gone may have to wait
+                removal = late.take_removal()
+            if late.rewrite is not None and log.give_up_rewrite(late.rewrite):
+                late.rewrite = None
+        more = log.begin_late()
+        return None if removal is None and more is None else Relief(removal, more)
 
     def finished(self, job: Job) -> None:
-        if self._ended:
+        if self.ended:
             return
         if isinstance(job, LogWrite):
             self._log.finished(job)
             self._writing = []
         elif isinstance(job, LateJobs):
+            self._late = None
+            self._moving = []
             if job.acks is not None:
                 self._acks.finished(job.acks)
             if job.rewrite is not None:
@@ -278,9 +307,9 @@ class Backlog(Member):
 
     def _give_up(self, error: OSError) -> None:
         """The disk failed for good."""
-        if self._ended:
+        if self.ended:
             return  # another queue may have its name by now
-        self._ended = True
+        self.ended = True
         self._pending.clear()
         self._writing.clear()
         self._on_failure(error)
@@ -291,9 +320,11 @@ class Backlog(Member):
 
     def close(self) -> None:
         """Write nothing any more."""
-        self._ended = True
+        self.ended = True
         self._pending.clear()
         self._disk.backlogs.pop(self, None)
+        if self._moving or self._moved:
+            self._disk.leaving[self._folder] = self._disk.commits.number
         self._log.close()
         if not self._durable:  # those of durable queues go after the catalog knows that the queues are gone
             self._to_remove = True

@@ -13,7 +13,7 @@ from mypy_extensions import i64
 from amqpd.broker.publisher import Publisher
 from amqpd.clock import Clock
 from amqpd.log.acks import SMALL
-from amqpd.log.commit import Commits, Waiter
+from amqpd.log.commit import Commits, Member, Waiter
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.log import SEGMENT_SIZE
@@ -48,6 +48,9 @@ class Disk(Waiter):
         self.clock = clock
         self.waits = waits
         self.backlogs: dict[Backlog, None] = {}  # those that are open
+        # Folders of closed backlogs, with the commit before which they must not be removed: some of what was in them
+        # has moved elsewhere with that commit.
+        self.leaving: dict[str, i64] = {}
         self.messages: i64 = MESSAGES
         self.octets: i64 = OCTETS
         self.page_octets: i64 = PAGE_OCTETS
@@ -56,6 +59,7 @@ class Disk(Waiter):
         self.on_damage: Callable[[Damage], None] | None = None
         self._held: dict[Publisher, None] = {}
         self._spilled: i64 = 0
+        commits.resting = self._members
 
     @property
     def behind(self) -> bool:
@@ -82,6 +86,15 @@ class Disk(Waiter):
         """Something on the disk could not be read, and is left out."""
         if self.on_damage is not None:
             self.on_damage(damage)
+
+    def may_remove(self, folder: str) -> bool:
+        """Nothing in a folder of closed backlogs has to wait for anything to be written elsewhere."""
+        leaving = {path: commit for path, commit in self.leaving.items() if commit > self.commits.done}
+        self.leaving = leaving
+        return not any(path.startswith(folder + "/") for path in leaving)
+
+    def _members(self) -> list[Member]:
+        return list(self.backlogs)
 
     def spill_folder(self) -> str:
         """A new folder for what does not outlive the process."""

@@ -35,6 +35,11 @@ class LateJobs(Job):
         self.rewrite = rewrite
         self._removal = removal
 
+    def take_removal(self) -> LogRemoval | None:
+        """Leave the removal of files to somebody else."""
+        removal, self._removal = self._removal, None
+        return removal
+
     def run(self) -> None:
         if self._removal is not None:
             self._removal.run()  # first, for on a full disk it makes room: what is in the files is gone either way
@@ -55,3 +60,15 @@ class LateJobs(Job):
     def sync(self) -> None:
         if self.acks is not None:
             self.acks.sync()
+
+
+@final
+class Relief(Job):
+    """Files of a backlog that can be removed at once, to make room."""
+
+    def __init__(self, *removals: LogRemoval | None) -> None:
+        self._removals = [removal for removal in removals if removal is not None]
+
+    def run(self) -> None:
+        for removal in self._removals:
+            removal.run()

@@ -110,7 +110,7 @@ class QuorumQueue(WorkQueue):
     def arrived(self, position: i64) -> None:
         """A message on the shelf has got where it was to go."""
         if self._ready.stored:
-            self._ready.settle(position)
+            self.settle_moved(position)
 
     def presented(self, message: Message, deliveries: int) -> Message:
         headers = message.properties.headers or EMPTY_TABLE
