@@ -26,7 +26,7 @@ BODY = bytes(100)
 SEGMENT = 1000
 ROOM = 6000  # octets of the disk
 SOURCE, TARGET = "source", "target"
-LIVES, STEPS, RUNS = 3, 120, 8
+LIVES, STEPS, RUNS = 3, 80, 3
 
 
 class SmallStore(Store):
@@ -147,6 +147,20 @@ def test_dead_letters_stay_until_there_is_room_for_them_where_they_go(tmp_path: 
     assert full.stalled
     world = full.world.killed()
     assert len(bodies_in(world, SOURCE) + bodies_in(world, TARGET)) >= full.confirmed
+
+
+def test_dead_letters_stay_that_are_in_the_commit_that_finds_the_disk_full(tmp_path: Path) -> None:
+    full = Full(tmp_path, **{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": TARGET})
+    tags = full.get(full.sent)
+    full.files.most = None
+    full.world.advance(RETRY_SECONDS)
+    assert not full.stalled
+    full.files.most = full.files.octets
+    full.client.send(2, commands.Basic.Nack, delivery_tag=tags[-1], multiple=True, requeue=False)
+    full.world.advance(3 * RETRY_SECONDS)
+    assert full.stalled
+    world = full.world.killed()
+    assert len(bodies_in(world, SOURCE) + bodies_in(world, TARGET)) >= full.sent
 
 
 def test_dead_letters_stay_even_if_their_queue_is_deleted(tmp_path: Path) -> None:
