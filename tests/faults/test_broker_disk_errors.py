@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pamqp import commands
+from pamqp import base, commands
 
 from amqpd.broker.storage import Storage
 from amqpd.clock import Timers
@@ -309,3 +309,58 @@ def bodies_after(world: World, queue: str) -> list[bytes]:
     while (delivery := found.get()) is not None:
         bodies.append(delivery.message.body)
     return bodies
+
+
+CRASHED = "NOT_FOUND - queue 'one' in vhost '/' has crashed and failed to restart"
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (commands.Queue.Declare, {"durable": True}),
+        (commands.Queue.Declare, {"durable": False}),
+        (commands.Queue.Declare, {"passive": True}),
+        (commands.Queue.Purge, {}),
+        (commands.Basic.Get, {}),
+        (commands.Basic.Consume, {}),
+    ],
+)
+def test_a_queue_whose_disk_failed_is_not_found(
+    tmp_path: Path, command: type[base.Frame], arguments: dict[str, object]
+) -> None:
+    clients = Clients(tmp_path)
+    clients.files.fail_at(1, errno.EIO)
+    assert clients.publish("one") == ["Basic.Nack"]
+    closed = clients.publisher.call(1, command, commands.Channel.Close, queue="one", **arguments)
+    assert (closed.reply_code, closed.reply_text) == (404, CRASHED)
+
+
+@pytest.mark.parametrize("condition", [{}, {"if_empty": True}, {"if_unused": True}])
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_queue_whose_disk_failed_can_be_deleted_and_declared_anew(
+    tmp_path: Path, kind: str, condition: dict[str, object]
+) -> None:
+    clients = Clients(tmp_path)
+    arguments = {"x-queue-type": kind}
+    clients.publisher.declare("failing", durable=True, arguments=arguments)
+    assert clients.publish("failing") == ["Basic.Ack"]
+    clients.files.fail_at(1, errno.EIO)
+    assert clients.publish("failing") == ["Basic.Nack"]
+    deleted = clients.publisher.call(1, commands.Queue.Delete, commands.Queue.DeleteOk, queue="failing", **condition)
+    assert deleted.message_count == 0
+    declared = clients.publisher.declare("failing", durable=True, arguments=arguments)
+    assert declared.message_count == 0
+    assert clients.publish("failing", b"new") == ["Basic.Ack"]
+    assert bodies_after(clients.world, "failing") == [b"new"]
+
+
+def test_nothing_in_a_queue_whose_disk_failed_expires_into_another_one(tmp_path: Path) -> None:
+    """After a restart it would be there twice."""
+    clients = Clients(tmp_path)
+    arguments = {"x-message-ttl": 1000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "two"}
+    clients.publisher.declare("failing", durable=True, arguments=arguments)
+    assert clients.publish("failing") == ["Basic.Ack"]
+    clients.files.fail_at(1, errno.EIO)
+    assert clients.publish("failing") == ["Basic.Nack"]
+    clients.world.advance(5)
+    assert clients.consumer.bodies() == []
