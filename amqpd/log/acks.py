@@ -102,7 +102,7 @@ class Acks:
     Attributes:
         gone: every position that is not live: acknowledged, dropped, or never written. As of the last gather().
         delivered: every position below was handed out at least once.
-        counts: how often a live position came back.
+        counts: how often a live position was delivered, if more than once.
     """
 
     def __init__(self, files: Files, folder: str, small: int = SMALL) -> None:
@@ -175,7 +175,7 @@ class Acks:
             self._fresh_counts = _outside(self._fresh_counts, first, last)
 
     def returned(self, position: i64, deliveries: int) -> None:
-        """The position is live and came back; it was delivered so many times."""
+        """The position is live, and was delivered so many times."""
         self.counts[position] = deliveries
         self._fresh_counts[position] = deliveries
 

@@ -132,8 +132,8 @@ class Backlog(Member):
         if not self.joined:
             self._disk.commits.join(self, 0)
 
-    def returned(self, position: i64, deliveries: i64) -> None:
-        """A message came back that was delivered so often."""
+    def leaves_again(self, position: i64, deliveries: i64) -> None:
+        """A message is delivered, so often by now, and not for the first time: of that progress() tells."""
         self._acks.returned(position, deliveries)
         self._disk.commits.join(self, 0)
 

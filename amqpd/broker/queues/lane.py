@@ -98,7 +98,6 @@ class Lane(Ready):
         self._ahead = True
         self.count += 1
         self.octets += message.body_size
-        self.came_back(position, deliveries)
 
     def take(self) -> Message | None:
         # HOT: once per delivery
@@ -170,10 +169,10 @@ class Lane(Ready):
             return self._backlog.next_to_read
         return self._front_position
 
-    def came_back(self, position: i64, deliveries: i64) -> None:
-        """A message was delivered so often and is ready again, outside of the lane."""
+    def leaves_again(self, position: i64, deliveries: i64) -> None:
+        """A message that had come back is delivered, so often by now."""
         if self.stored and self._backlog is not None:
-            self._backlog.returned(position, deliveries)
+            self._backlog.leaves_again(position, deliveries)
 
     def progress(self) -> None:
         if self.stored and self._backlog is not None:
@@ -237,6 +236,8 @@ class Lane(Ready):
             message = stored.message
         if not self._page and not self._returned:
             self._ahead = False
+        if self.deliveries:
+            self.leaves_again(self.position, self.deliveries + 1)
         self.count -= 1
         self.octets -= message.body_size
         return message

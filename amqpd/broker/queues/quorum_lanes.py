@@ -47,7 +47,6 @@ class QuorumLanes(Ready):
         self._returned.append((position, deliveries, deadline, message))
         self.count += 1
         self.octets += message.body_size
-        self._lane_at(position).came_back(position >> LEVEL_BITS, deliveries)
 
     def take(self) -> Message | None:
         if self._returned:
@@ -55,6 +54,8 @@ class QuorumLanes(Ready):
             self.position, self.deliveries, self.deadline = position, deliveries, deadline
             self.count -= 1
             self.octets -= message.body_size
+            # Should it still be out at the end of the process, this delivery counts (RabbitMQ).
+            self._lane_at(position).leaves_again(position >> LEVEL_BITS, deliveries + 1)
             return message
         while True:
             lane = self._next_lane()

@@ -170,7 +170,7 @@ class PagedLaneMachine(LaneMachine):
                 if job is not None:
                     job.run()
                     job.sync()
-        there = self.model + [known._replace(deliveries=max(known.deliveries, 1)) for known in self.out]
+        there = self.model + [known._replace(deliveries=known.deliveries + 1) for known in self.out]
         self.model = sorted(known for known in there if known.persistent or self.keeps == ALL)
         self.out = []
         self.files = self.files.killed()
