@@ -334,6 +334,92 @@ def test_what_a_consumer_of_a_quorum_queue_had_counts_as_returned(
         assert delivery_count(item) == (Field.long(expected) if expected else None)
 
 
+CAREFUL: dict[str, object] = {
+    "queue_type": "quorum",
+    "overflow": "reject-publish",
+    "dead_letter_exchange": "amq.direct",
+    "dead_letter_routing_key": "dead",
+    "dead_letter_strategy": "at-least-once",
+}
+
+
+def undeliverable(world: World, *priorities: int) -> Queue:
+    """A queue whose dead letters have nowhere to go yet: one was rejected, the others expired. One lives."""
+    queue = make_queue(world, **CAREFUL)
+    for number, priority in enumerate(priorities):
+        queue.publish(message(b"%d" % number, Properties.of(priority=priority, expiration="1000")))
+    rejected = queue.get()
+    assert rejected is not None
+    queue.reject(rejected)
+    world.advance(2.0)
+    queue.publish(message(b"alive"))
+    world.finish()
+    return queue
+
+
+def dead_letters(world: World) -> set[tuple[bytes, object]]:
+    """Bodies and reasons of what comes once there is a place for it."""
+    target = make_queue(world, "dead", durable=True)
+    world.vhost.bind(world.vhost.exchange("amq.direct"), target, "dead", EMPTY_TABLE)
+    world.advance(5.0)
+    found = set()
+    for delivery in drained_deliveries(target):
+        assert not delivery.redelivered
+        headers = delivery.message.properties.headers
+        assert headers is not None
+        reason = headers.get("x-first-death-reason")
+        assert reason is not None
+        found.add((delivery.message.body, reason.value))
+    return found
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_dead_letters_that_had_not_arrived_go_on_after_a_restart(world: World, restart: Restart, restarts: int) -> None:
+    """And never to a consumer of the queue in which they died."""
+    undeliverable(world, 0, 0, 9)
+    for _ in range(restarts):
+        world = restart(world)
+    assert world.vhost.queue("q").message_count == 1
+    assert drained(world.vhost.queue("q")) == [(b"alive", False)]
+    world.advance(5.0)
+    assert dead_letters(world) == {(b"2", "rejected"), (b"0", "expired"), (b"1", "expired")}
+    world.finish()
+    again = restart(world)
+    assert drained(again.vhost.queue("q")) == [(b"alive", True)], "they have arrived"
+    assert len(again.recovered.queues) == 2
+
+
+def test_a_purge_after_a_restart_leaves_dead_letters_alone(tmp_path: Path, restart: Restart) -> None:
+    """That of a message before them is in memory then, they and the one behind are on the disk."""
+    world = World(store=Store(tmp_path, page=1))
+    queue = make_queue(world, **CAREFUL)
+    fill(queue, 3)
+    first, second, third = drained_deliveries(queue)
+    queue.reject(second)
+    queue.requeue(first)
+    queue.requeue(third)
+    world = restart(world)
+    assert world.vhost.queue("q").message_count == 2
+    assert world.vhost.queue("q").purge() == 2
+    world = restart(world)
+    assert world.vhost.queue("q").message_count == 0
+    assert dead_letters(world) == {(b"1", "rejected")}
+
+
+def test_dead_letters_end_with_a_strategy_that_may_lose_them(world: World, restart: Restart) -> None:
+    """As they do when a policy changes while the broker runs."""
+    queue = undeliverable(world, 0, 0)
+    arguments = {name: value for name, value in CAREFUL.items() if name != "dead_letter_strategy"}
+    assert world.storage.catalog is not None
+    table = Table.of({"x-" + name.replace("_", "-"): value for name, value in arguments.items()})
+    row = QueueRow(int(queue.spec.folder.split("/")[1]), "/", "q", "quorum", False, table.raw)
+    world.storage.catalog.add_queue(row)
+    world.vhost.set_policy(Policy("p", "nothing", {"max-length": 1}))  # for a commit
+    world = restart(world)
+    assert world.vhost.queue("q").message_count == 1
+    assert dead_letters(world) == set()
+
+
 def test_deadlines_are_moments_and_not_durations(world: World, restart: Restart) -> None:
     """Spec D.9: what expired meanwhile is dead-lettered after the start."""
     client = client_of(world)

@@ -24,7 +24,7 @@ from amqpd.log.acks import Acks, AcksWrite
 from amqpd.log.commit import SAFE, Job, Member
 from amqpd.log.damage import Damage
 from amqpd.log.log import Log
-from amqpd.log.ranges import ranges_of
+from amqpd.log.ranges import Ranges, ranges_of
 from amqpd.log.record import Record
 from amqpd.log.write import LogRemoval, LogWrite
 
@@ -40,6 +40,16 @@ class Unwritten:
         self.deadline: i64 = deadline
         self.message = message
         self.lasting = lasting
+
+
+@final
+class Dead:
+    """A dead letter that had not arrived where it was to go."""
+
+    def __init__(self, position: i64, message: Message, reason: int) -> None:
+        self.position: i64 = position
+        self.message = message
+        self.reason = reason
 
 
 @final
@@ -77,6 +87,7 @@ class Backlog(Member):
         self._moved: list[i64] = []  # settled, and gone elsewhere with the commit that is being gathered
         self._moving: list[i64] = []  # the same with the one that is under way
         self._late: LateJobs | None = None  # under way
+        self.dead: list[Dead] = []  # that a restart has found; whoever takes them empties it
         self._folder = folder
         self._to_remove = False
         disk.backlogs[self] = None
@@ -97,9 +108,30 @@ class Backlog(Member):
             below = i64(last) + 1
         if next_position > below:
             gone.add(below, next_position - 1)
+        self._read_dead()
         count, octets = self._log.live(gone)
+        for dead in self.dead:
+            count -= 1
+            octets -= dead.message.body_size
         self._log.forget(gone)
         return int(count), int(octets), int(next_position)
+
+    def _read_dead(self) -> None:
+        """Read the dead letters that had not arrived; one that cannot be read is gone."""
+        acks = self._acks
+        for position in sorted(acks.marks):
+            if not self._read_dead_at(position):
+                acks.settle_range(position, position)
+
+    def _read_dead_at(self, position: i64) -> bool:
+        page: list[Stored] = []
+        for record in self._log.read(position, 1):
+            if record.offset == position and not self._acks.gone.covers(position):
+                self._add_stored(page, record)
+        self._report_damage()
+        for stored in page:
+            self.dead.append(Dead(position, stored.message, self._acks.marks[int(position)]))
+        return len(page) > 0
 
     def start(self, position: i64) -> None:
         """Begin with this position: whatever has a lower one will never be written."""
@@ -142,6 +174,11 @@ class Backlog(Member):
         if not self.joined and self._lane.handed_out() > self._acks.delivered:
             self._disk.commits.join(self, 0)
 
+    def died(self, position: i64, reason: int) -> None:
+        """A message is not ready any more, but has not gone elsewhere yet: after a restart it is among the dead."""
+        self._acks.mark(position, reason)
+        self._disk.commits.join(self, 0)
+
     def settle_range(self, first: i64, last: i64) -> None:
         """All messages of these positions are gone, of which none had been delivered."""
         if last >= first:
@@ -161,7 +198,10 @@ class Backlog(Member):
         """What is to be read back begins here: everything not read before it is gone."""
         first = self._read_through + 1
         if self._durable:
-            self.settle_range(first, position - 1)
+            dropped = Ranges()
+            dropped.add(first, position - 1)
+            for start, end in dropped.without(self._marked()).intervals():
+                self.settle_range(start, end)
         self._read_through = position - 1
         # What is before that may be with a consumer.
         self._pending = [item for item in self._pending if item.position < first or item.position >= position]
@@ -180,10 +220,10 @@ class Backlog(Member):
             if not records:
                 return self._unwritten_page()
             page: list[Stored] = []
-            gone = self._acks.gone
+            gone, marks = self._acks.gone, self._acks.marks
             for record in records:
                 self._read_through = record.offset
-                if not gone.covers(record.offset):
+                if not gone.covers(record.offset) and record.offset not in marks:
                     self._add_stored(page, record)
             if not self._durable:
                 self._drop_read()
@@ -212,6 +252,13 @@ class Backlog(Member):
                 page.append(Stored(item.position, item.deadline, item.message))
         self._pending = [item for item in self._pending if item.lasting]
         return page
+
+    def _marked(self) -> Ranges:
+        """The positions of dead letters."""
+        result = Ranges()
+        for position in sorted(self._acks.marks):
+            result.add(position, position)
+        return result
 
     def _drop_read(self) -> None:
         """A message that was read back from a backlog that does not outlive the process is never read again."""

@@ -20,7 +20,7 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Backlog
+from amqpd.broker.queues.backlog import Backlog, Dead
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.queues.room import ALL, NOTHING, Room
 from amqpd.broker.records import Stored
@@ -173,6 +173,18 @@ class Lane(Ready):
         """A message that had come back is delivered, so often by now."""
         if self.stored and self._backlog is not None:
             self._backlog.leaves_again(position, deliveries)
+
+    def died(self, position: i64, reason: int) -> None:
+        """A message that take() returned is a dead letter that stays until it has arrived."""
+        if self._backlog is not None:
+            self._backlog.died(position, reason)
+
+    def take_dead(self) -> list[Dead]:
+        """The dead letters that a restart has found."""
+        if self._backlog is None:
+            return []
+        dead, self._backlog.dead = self._backlog.dead, []
+        return dead
 
     def progress(self) -> None:
         if self.stored and self._backlog is not None:

@@ -10,7 +10,7 @@ from typing import ClassVar, Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.deaths import DELIVERY_LIMIT
+from amqpd.broker.deaths import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
@@ -25,6 +25,7 @@ from amqpd.wire.properties import EXPIRATION
 from amqpd.wire.table import EMPTY_TABLE, Field
 
 DELIVERY_COUNT: Final = "x-delivery-count"
+REASONS: Final = (REJECTED, EXPIRED, MAXLEN, DELIVERY_LIMIT)  # their places are in files
 
 
 @final
@@ -39,7 +40,8 @@ class QuorumQueue(WorkQueue):
     honours_exclusive_consumers: ClassVar[bool] = False
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
-        super().__init__(name, host, spec, settings, QuorumLanes(host.room(name, spec, ALL)))
+        self._lanes = QuorumLanes(host.room(name, spec, ALL))
+        super().__init__(name, host, spec, settings, self._lanes)
         self._shelf = Shelf(self)
         self._refusing = False  # the limit was passed, and there is not room enough again yet
         self.apply(settings)
@@ -103,9 +105,20 @@ class QuorumQueue(WorkQueue):
     def die(self, message: Message, reason: str, position: i64) -> None:
         if self.settings.dead_letter_strategy == AT_LEAST_ONCE:
             self.defer_pump()  # it counts as long as it is here, so first look at the limit
+            if self._lanes.stored:
+                self._lanes.died(position, REASONS.index(reason))
             self._shelf.put(message, reason, position)
         else:
             super().die(message, reason, position)
+
+    def recover(self) -> None:
+        super().recover()
+        careful = self.settings.dead_letter_strategy == AT_LEAST_ONCE
+        for dead in self._lanes.take_dead():
+            if careful and dead.reason < len(REASONS):
+                self._shelf.put(dead.message, REASONS[dead.reason], dead.position)
+            else:
+                self._lanes.settle(dead.position)  # as apply() does
 
     def arrived(self, position: i64) -> None:
         """A message on the shelf has got where it was to go."""
