@@ -60,7 +60,13 @@ class Recovery:
         """
         storage = self._broker.context.storage
         storage.restoring = True
-        topology = self._topology
+        try:
+            self._restore(self._topology)
+        finally:
+            storage.restoring = False
+        storage.discard_orphans({folder_of(queue.id) for queue in self._topology.queues})
+
+    def _restore(self, topology: Topology) -> None:
         for vhost in topology.vhosts:
             if vhost.name not in self._broker.vhosts:
                 self._broker.create_vhost(vhost.name)
@@ -73,8 +79,6 @@ class Recovery:
             self._attempt(f"queue '{queue.name}'", queue.vhost, queue, self._queue)
         for binding in topology.bindings:
             self._attempt(f"binding of '{binding.destination}'", binding.vhost, binding, self._binding)
-        storage.restoring = False
-        storage.discard_orphans({folder_of(queue.id) for queue in topology.queues})
 
     def _attempt(self, what: str, vhost_name: str, row: object, restore: Callable[[VHost, object], None]) -> None:
         vhost = self._broker.vhosts.get(vhost_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pamqp import commands
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
+from amqpd.broker.recovery import Progress, Recovery
 from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
@@ -581,3 +583,26 @@ def test_a_restarted_queue_is_as_good_as_a_new_one(tmp_path: Path, restart: Rest
         assert queue.purge() == 10
         fill(queue, 10)
         assert queue.message_count == 10
+
+
+class Interrupted(Progress):
+    """Recovery that does not get beyond the first queue."""
+
+    def queue(self, name: str, messages: int) -> None:
+        raise OSError(errno.EIO, "as the test wants it")
+
+
+def test_a_recovery_that_fails_leaves_nothing_behind_that_keeps_later_changes_from_the_catalog(tmp_path: Path) -> None:
+    world = World(store=Store(tmp_path))
+    make_queue(world, durable=True)
+    world.finish()
+    catalog = world.storage.catalog
+    assert catalog is not None
+    topology = catalog.load()
+    world.vhost.delete_queue(world.vhost.queue("q"))
+    world.finish()
+    with pytest.raises(OSError, match="as the test wants it"):
+        Recovery(world.broker, topology, Interrupted()).run()
+    make_queue(world, "later", durable=True)
+    world.finish()
+    assert [queue.name for queue in catalog.load().queues] == ["later"]
