@@ -336,6 +336,38 @@ def test_what_a_consumer_of_a_quorum_queue_had_counts_as_returned(
         assert delivery_count(item) == (Field.long(expected) if expected else None)
 
 
+@pytest.mark.parametrize("limit", [0, 1, 2])
+@pytest.mark.parametrize("careful", [False, True])
+def test_what_is_with_a_consumer_for_the_last_time_does_not_come_back(
+    world: World, restart: Restart, limit: int, careful: bool
+) -> None:
+    """RabbitMQ 3.10.8, killed: it counts as returned, so it dies if it was delivered as often as the limit allows."""
+    strategy = "at-least-once" if careful else "at-most-once"
+    letters = {**CAREFUL, "dead_letter_exchange": "", "dead_letter_strategy": strategy, "delivery_limit": limit}
+    queue = make_queue(world, **letters)
+    target = make_queue(world, "dead", durable=True)
+    fill(queue, 3)
+    for _ in range(limit):
+        first = queue.get()
+        assert first is not None
+        queue.requeue(first)
+    world.finish()
+    client = client_of(world)
+    item = got(client, "q")
+    assert item is not None
+    assert item.body == b"0"
+    if limit == 2:
+        other = got(client, "q")
+        assert other is not None  # for the first time
+    world = restart(world)
+    left = [(b"1", limit == 2), (b"2", False)]
+    assert world.vhost.queue("q").message_count == 2
+    world = restart(world)
+    assert drained(world.vhost.queue("q")) == left
+    target = world.vhost.queue("dead")
+    assert [delivery.message.body for delivery in drained_deliveries(target)] == [b"0"]
+
+
 CAREFUL: dict[str, object] = {
     "queue_type": "quorum",
     "overflow": "reject-publish",

@@ -28,6 +28,7 @@ from amqpd.log.ranges import Ranges, ranges_of
 from amqpd.log.record import Record
 from amqpd.log.write import LogRemoval, LogWrite
 
+NO_REASON: Final = 255  # the mark of what was delivered too often, until its queue has dealt with it
 OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
 
 
@@ -44,9 +45,13 @@ class Unwritten:
 
 @final
 class Dead:
-    """A dead letter that had not arrived where it was to go."""
+    """A message that a restart has found not to be ready any more.
 
-    def __init__(self, position: i64, message: Message, reason: int) -> None:
+    Args:
+        reason: which died() was told: it was to go elsewhere, and had not arrived. None: it was delivered too often.
+    """
+
+    def __init__(self, position: i64, message: Message, reason: int | None) -> None:
         self.position: i64 = position
         self.message = message
         self.reason = reason
@@ -92,8 +97,12 @@ class Backlog(Member):
         self._to_remove = False
         disk.backlogs[self] = None
 
-    def recover(self) -> tuple[int, int, int]:
-        """Find out what is there: messages, octets of their bodies, and the next free position."""
+    def recover(self, most_deliveries: i64) -> tuple[int, int, int]:
+        """Find out what is there: messages, octets of their bodies, and the next free position.
+
+        Args:
+            most_deliveries: a message that was delivered more often is one of the dead.
+        """
         for damage in self._acks.open():
             self._disk.damaged(damage)
         for damage in self._log.open():
@@ -108,7 +117,7 @@ class Backlog(Member):
             below = i64(last) + 1
         if next_position > below:
             gone.add(below, next_position - 1)
-        self._read_dead()
+        self._read_dead(most_deliveries)
         count, octets = self._log.live(gone)
         for dead in self.dead:
             count -= 1
@@ -116,21 +125,30 @@ class Backlog(Member):
         self._log.forget(gone)
         return int(count), int(octets), int(next_position)
 
-    def _read_dead(self) -> None:
-        """Read the dead letters that had not arrived; one that cannot be read is gone."""
+    def _read_dead(self, most_deliveries: i64) -> None:
+        """Read what is dead; what cannot be read is gone."""
         acks = self._acks
-        for position in sorted(acks.marks):
-            if not self._read_dead_at(position):
+        dead = set(acks.marks)
+        dead.update(position for position, count in acks.counts.items() if count > most_deliveries)
+        if most_deliveries < 1:  # a single delivery is not counted
+            delivered = Ranges()
+            delivered.add(0, acks.delivered - 1)
+            for first, last in delivered.without(acks.gone).intervals():
+                dead.update(range(first, last + 1))
+        for position in sorted(dead):
+            if not self._read_dead_at(position, acks.marks.get(position)):
                 acks.settle_range(position, position)
+            elif position not in acks.marks:
+                acks.mark(position, NO_REASON)  # for page() and the purge; it does not stay
 
-    def _read_dead_at(self, position: i64) -> bool:
+    def _read_dead_at(self, position: i64, reason: int | None) -> bool:
         page: list[Stored] = []
         for record in self._log.read(position, 1):
             if record.offset == position and not self._acks.gone.covers(position):
                 self._add_stored(page, record)
         self._report_damage()
         for stored in page:
-            self.dead.append(Dead(position, stored.message, self._acks.marks[int(position)]))
+            self.dead.append(Dead(position, stored.message, reason))
         return len(page) > 0
 
     def start(self, position: i64) -> None:

@@ -196,7 +196,7 @@ class Lane(Ready):
         backlog = self._room.backlog(self._level, self)
         self._backlog = backlog
         self.stored = True
-        count, octets, position = backlog.recover()
+        count, octets, position = backlog.recover(self._room.most_deliveries)
         self._paged = count
         self._paged_octets = octets
         self._next_paged = position

@@ -12,6 +12,7 @@ from mypy_extensions import i64
 
 from amqpd.broker.deaths import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from amqpd.broker.message import Message
+from amqpd.broker.queues.backlog import NO_REASON
 from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
@@ -40,7 +41,10 @@ class QuorumQueue(WorkQueue):
     honours_exclusive_consumers: ClassVar[bool] = False
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
-        self._lanes = QuorumLanes(host.room(name, spec, ALL))
+        room = host.room(name, spec, ALL)
+        if settings.delivery_limit is not None:
+            room.most_deliveries = settings.delivery_limit
+        self._lanes = QuorumLanes(room)
         super().__init__(name, host, spec, settings, self._lanes)
         self._shelf = Shelf(self)
         self._refusing = False  # the limit was passed, and there is not room enough again yet
@@ -115,7 +119,9 @@ class QuorumQueue(WorkQueue):
         super().recover()
         careful = self.settings.dead_letter_strategy == AT_LEAST_ONCE
         for dead in self._lanes.take_dead():
-            if careful and dead.reason < len(REASONS):
+            if dead.reason is None or dead.reason == NO_REASON:
+                self.die(dead.message, DELIVERY_LIMIT, dead.position)  # the end of the process was a return (RabbitMQ)
+            elif careful:
                 self._shelf.put(dead.message, REASONS[dead.reason], dead.position)
             else:
                 self._lanes.settle(dead.position)  # as apply() does

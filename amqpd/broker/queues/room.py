@@ -37,6 +37,7 @@ class Room:
         self.keeps: i64 = keeps if disk is not None else NOTHING
         self.messages: i64 = disk.messages if disk is not None else UNLIMITED
         self.octets: i64 = disk.octets if disk is not None else UNLIMITED
+        self.most_deliveries: i64 = UNLIMITED  # what was delivered more often comes back from the disk as a dead letter
 
     def holds(self, level: int) -> bool:
         """A lane of this level has something on the disk, from an earlier process."""
