@@ -52,7 +52,7 @@ class Trouble:
         self.failed: list[str] = []
         storage = self.life.world.storage
         storage.commits.on_stall = lambda error: self.stalls.append(error is not None)
-        storage.on_queue_failure = lambda queue, error: self.failed.append(queue.split("'")[1])
+        storage.on_queue_failure = self._on_queue_failure
         self.files = self.life.store.memory
         self._before = self.files.calls
         self.files.fail_at(n, error, times, written=3)
@@ -74,6 +74,11 @@ class Trouble:
         """The call may have been for a queue that was deleted meanwhile."""
         folders = [home.folder for home in self.life.known.homes.values() if home.leaving]
         return any(folder.startswith(path) or path.startswith(folder) for folder in folders)
+
+    def _on_queue_failure(self, queue: str, error: OSError) -> None:
+        name = queue.split("'")[1]
+        self.failed.append(name)
+        self.life.broken.add(name)
 
     def _look(self) -> None:
         for home in self.life.known.homes.values():

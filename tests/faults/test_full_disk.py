@@ -202,7 +202,7 @@ def test_power_loss_on_a_full_disk_keeps_what_was_confirmed(tmp_path_factory: py
     for seed in range(RUNS):
         folder = tmp_path_factory.mktemp(f"run-{seed}")
         watch = Watch(random.Random(seed))
-        life: Life = Tight(CrashStore(folder, watch), Known())
+        life = Tight(CrashStore(folder, watch), Known())
         life.set_up()
         for number in range(LIVES):
             for _ in range(STEPS):
