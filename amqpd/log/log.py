@@ -145,7 +145,7 @@ class Log:
             return None
         write = LogWrite(self._files, self._folder, self._new_folder)
         write.octets = self._gathering.octets
-        write.pieces = self._gathering.take()
+        write.stretches = self._gathering.take()
         write.last = self.next_offset - 1
         write.new_names = self._new_names
         write.unsynced = self._unsynced

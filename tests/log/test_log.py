@@ -47,7 +47,7 @@ def test_a_large_payload_is_not_copied() -> None:
     log.append(0, 1, 1, False, b"head", payload)
     write = log.begin()
     assert write is not None
-    assert write.pieces[1].data is payload
+    assert write.stretches[0].pieces[1] is payload
 
 
 def test_what_is_gathered_cannot_be_read_until_it_is_finished() -> None:
