@@ -6,7 +6,8 @@ Rule: what may live here computes that one number. Both ways give the same, so f
 from __future__ import annotations
 
 try:  # a processor's own instructions: a tenth of the time for a large record, not more for a small one
-    from isal.isal_zlib import crc32
+    # Where there is none the ignore is needed, for compiling too.
+    from isal.isal_zlib import crc32  # type: ignore[import-not-found, unused-ignore]
 except ImportError:  # there is none for this platform
     from zlib import crc32
 
