@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from tempfile import mkdtemp
 
-from amqpd.broker.queues.backlog import SPILL, Disk
+from amqpd.broker.queues.disk import SPILL, Disk
 from amqpd.broker.queues.stream.page import PageCache
 from amqpd.broker.recovery import Progress
 from amqpd.broker.storage import Storage

@@ -12,7 +12,8 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Disk, FolderRemoval, Kept
+from amqpd.broker.queues.disk import Disk, Kept
+from amqpd.broker.queues.late import FolderRemoval
 from amqpd.broker.queues.stream.filters import BlockFilters, Filter
 from amqpd.broker.queues.stream.page import Page, Tail, page_in
 from amqpd.broker.queues.stream.retention import Retention
