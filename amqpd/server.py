@@ -27,6 +27,8 @@ from amqpd.clock import Clock, SystemClock
 from amqpd.config import Config
 from amqpd.log.damage import NewerFormat
 from amqpd.logs import ERROR, INFO, ROOT, event
+from amqpd.net.commands import Commands
+from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
 from amqpd.net.driver import LoopDriver
 from amqpd.net.listeners import ListenError, Listeners, bind
@@ -80,6 +82,7 @@ class Server:
             self.connections,
         )
         self.listeners = Listeners(services)
+        self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
         self._logger = logger
@@ -99,6 +102,8 @@ class Server:
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
         await self.listeners.start(sockets)
+        if self._directory is not None:
+            await self.control.start(self._directory.path)
         self.ports["amqp"] = sockets[0].getsockname()[1]
         self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
 
@@ -120,6 +125,7 @@ class Server:
     async def stop(self) -> None:
         """Stop accepting, close every connection with 320, and wait SHUTDOWN_SECONDS for the clients to agree."""
         self.listeners.stop()
+        self.control.stop()
         sockets = list(self.listeners.open_sockets)
         for open_socket in sockets:
             if open_socket.connection is not None:

@@ -11,12 +11,11 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.argument_checks import integer_of
 from amqpd.broker.arguments import QueueArguments, effective_type, validate_queue_arguments
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
 from amqpd.broker.deadletter import DeadLetter, DeadLetters
-from amqpd.broker.declaration import ExchangeSpec, check_lock, check_properties
+from amqpd.broker.declaration import ExchangeSpec, check_alive, check_lock, check_properties
 from amqpd.broker.events import INTERNAL_USER, Events
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange, ExchangeHost
@@ -37,7 +36,6 @@ from amqpd.errors import NotFound, NotImplementedByServer, PreconditionFailed
 from amqpd.wire.table import Table
 
 # Name and type of what every virtual host has from the beginning, beside the default exchange.
-PARTITION_ORDER: Final = "x-stream-partition-order"  # which partition a binding of a super stream leads to
 PREDECLARED: Final = (
     ("amq.direct", "direct"),
     ("amq.fanout", "fanout"),
@@ -173,10 +171,11 @@ class VHost(QueueHost, ExchangeHost):
         """Look a queue up that this connection may use.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or its disk failed.
             ResourceLocked: it is exclusive to another connection.
         """
         found = self.queue(name)
+        check_alive(found)
         check_lock(found, owner)
         return found
 
@@ -184,14 +183,12 @@ class VHost(QueueHost, ExchangeHost):
         """Create a queue under a free name.
 
         Raises:
-            PreconditionFailed: an argument that the queue's type refuses, or a type that amqpd does not have yet.
+            PreconditionFailed: an argument that the queue's type refuses.
         """
         kind = effective_type(name, self.name, spec.arguments)
         validate_queue_arguments(name, self.name, kind, spec.arguments)
         check_properties(name, self.name, kind, spec)
-        cls = QUEUE_TYPES.get(kind)
-        if cls is None:
-            raise PreconditionFailed(f"queue type '{kind}' of {self.queue_text(name)} is not available in amqpd yet")
+        cls = QUEUE_TYPES[kind]
         storage = self.context.storage
         if spec.durable and spec.owner is None and not spec.folder:
             spec.folder = storage.new_folder()
@@ -214,6 +211,8 @@ class VHost(QueueHost, ExchangeHost):
             NotImplementedByServer: a condition that the queue's type does not support.
             PreconditionFailed: if_unused and it has consumers, or if_empty and it has ready messages.
         """
+        if queue.broken:
+            if_unused = if_empty = False  # nobody can tell (RabbitMQ)
         if not queue.supports_conditional_delete and (if_unused or if_empty):
             flag = "if-unused" if if_unused else "if-empty"
             raise NotImplementedByServer(
@@ -224,7 +223,7 @@ class VHost(QueueHost, ExchangeHost):
             if_unused = if_empty = False
         if if_unused and len(queue.consumers):
             raise PreconditionFailed(f"{queue} in use")
-        count = queue.message_count if queue.honours_delete_conditions else 0
+        count = queue.message_count if queue.honours_delete_conditions and not queue.broken else 0
         if if_empty and count:
             raise PreconditionFailed(f"{queue} not empty")
         if self.queues.pop(queue.name, None) is None:
@@ -257,9 +256,8 @@ class VHost(QueueHost, ExchangeHost):
     def partition_of(self, queue: Queue) -> int:
         for source in self._sources.get(queue, {}):
             for binding in source.bindings_to(queue):
-                order = integer_of(binding.arguments.get(PARTITION_ORDER))
-                if order is not None and order >= 0:
-                    return order
+                if binding.partition >= 0:
+                    return binding.partition
         return 0
 
     def _queue_failed(self, name: str, error: OSError) -> None:

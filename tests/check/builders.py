@@ -12,6 +12,7 @@ from amqpd.check.directory import DirectoryCheck
 from amqpd.check.findings import Report
 from amqpd.log.acks import Acks
 from amqpd.log.commit import Job
+from amqpd.log.cursors import Cursors
 from amqpd.log.files import DiskFiles
 from amqpd.log.log import Log
 from amqpd.wire.properties import Properties
@@ -70,6 +71,19 @@ class Made:
                 run(job)
                 acks.finished(job)
         return self.path / folder
+
+    def stream(self, name: str, messages: int, *moves: tuple[str, int], checkpoint: bool = True) -> Path:
+        """A stream with so many messages whose cursors have moved; its folder."""
+        number = self.queue(name, "stream")
+        self.store(number, messages, 0, checkpoint)
+        cursors = Cursors(self.files, f"queues/{number}")
+        for cursor, offset in moves:
+            cursors.move(cursor, offset)
+            job = cursors.begin()
+            assert job is not None
+            run(job)
+            cursors.finished(job)
+        return self.path / f"queues/{number}"
 
     def close(self) -> None:
         """The broker ends."""

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from amqpd.catalog.directory import DataDirectory
 from amqpd.cli import check_data
-from amqpd.cli.check_text import printable, size_text, table
+from amqpd.cli.check_text import size_text
+from amqpd.cli.tables import printable, table
 from amqpd.clock import ManualClock
 from tests.check.builders import Made, flip, segments, stored, tree
 
@@ -165,4 +166,4 @@ def test_a_name_cannot_play_with_the_terminal() -> None:
 
 
 def test_columns_are_aligned() -> None:
-    assert list(table([("a", "b", "c", "1"), ("aa", "b", "c", "22")])) == ["a   b  c   1", "aa  b  c  22"]
+    assert list(table([("a", "b", "c", "1"), ("aa", "b", "c", "22")], 3)) == ["a   b  c   1", "aa  b  c  22"]
