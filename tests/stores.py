@@ -99,15 +99,19 @@ class KeptProgress(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        self.total = -1
-        self.queues: list[tuple[str, int]] = []
+        self.total = (-1, -1)  # queues and bindings
+        self.queues: list[int] = []  # messages of each
+        self.bindings = 0
         self.left_out: list[tuple[str, str]] = []
 
-    def begin(self, total: int) -> None:
-        self.total = total
+    def begin(self, queues: int, bindings: int) -> None:
+        self.total = (queues, bindings)
 
-    def queue(self, name: str, messages: int) -> None:
-        self.queues.append((name, messages))
+    def queue(self, messages: int) -> None:
+        self.queues.append(messages)
+
+    def binding(self) -> None:
+        self.bindings += 1
 
     def skipped(self, what: str, reason: str) -> None:
         self.left_out.append((what, reason))

@@ -19,7 +19,10 @@ RESERVED_PREFIX: Final = "amq."
 
 
 class ExchangeSpec:
-    """What exchange.declare asks for (AMQP 0-9-1 section 1.6.2.1)."""
+    """What exchange.declare asks for (AMQP 0-9-1 section 1.6.2.1).
+
+    ``folder`` is where the exchange keeps messages, if it is of a type that does; the virtual host sets it.
+    """
 
     def __init__(
         self, kind: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table = EMPTY_TABLE
@@ -29,6 +32,7 @@ class ExchangeSpec:
         self.auto_delete = auto_delete
         self.internal = internal
         self.arguments = arguments
+        self.folder = ""
 
 
 def check_new_exchange(name: str) -> None:

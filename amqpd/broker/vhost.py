@@ -30,7 +30,7 @@ from amqpd.broker.queues.room import Room
 from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.queues.types import QUEUE_TYPES
-from amqpd.broker.routing import Routed, route, without_blind_copies
+from amqpd.broker.routing import Routed, keys_of_stored, route, without_blind_copies
 from amqpd.broker.settings import QueueSettings, effective_alternate, effective_settings
 from amqpd.errors import NotFound, NotImplementedByServer, PreconditionFailed
 from amqpd.wire.table import Table
@@ -118,7 +118,10 @@ class VHost(QueueHost, ExchangeHost):
         """
         cls = EXCHANGE_TYPES[spec.kind]
         cls.validate(spec.arguments)
+        if cls.keeps_messages and spec.durable and not spec.folder:
+            spec.folder = self.context.storage.new_folder()
         created = cls(name, spec.durable, spec.auto_delete, spec.internal, spec.arguments)
+        created.folder = spec.folder
         created.attach(self)
         self.exchanges[name] = created
         self._set_alternate(created)
@@ -179,14 +182,12 @@ class VHost(QueueHost, ExchangeHost):
         """Create a queue under a free name.
 
         Raises:
-            PreconditionFailed: an argument that the queue's type refuses, or a type that amqpd does not have yet.
+            PreconditionFailed: an argument that the queue's type refuses.
         """
         kind = effective_type(name, self.name, spec.arguments)
         validate_queue_arguments(name, self.name, kind, spec.arguments)
         check_properties(name, self.name, kind, spec)
-        cls = QUEUE_TYPES.get(kind)
-        if cls is None:
-            raise PreconditionFailed(f"queue type '{kind}' of {self.queue_text(name)} is not available in amqpd yet")
+        cls = QUEUE_TYPES[kind]
         storage = self.context.storage
         if spec.durable and spec.owner is None and not spec.folder:
             spec.folder = storage.new_folder()
@@ -382,6 +383,13 @@ class VHost(QueueHost, ExchangeHost):
         delivered = without_blind_copies(message)
         for sink in sinks:
             sink.publish(delivered)
+
+    def release(self, exchange: Exchange, message: Message) -> None:
+        for sink in self.sinks_of(exchange, keys_of_stored(message), message):
+            sink.publish(message)
+
+    def exchange_failed(self, exchange: Exchange, error: OSError) -> None:
+        self.context.storage.queue_failed(self.exchange_text(exchange.name), error)
 
     def _unbind_everywhere(self, destination: Destination, actor: str) -> list[Exchange]:
         self.generation += 1

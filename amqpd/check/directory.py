@@ -68,6 +68,7 @@ class DirectoryCheck:
         report = Report(str(self._directory.path), FORMAT, catalog.run())
         try:
             known = [QueueReport(str(row.id), row.vhost, row.name, row.kind) for row in catalog.queues]
+            known += [QueueReport(str(row.id), row.vhost, row.name, row.kind, "exchange") for row in catalog.holding]
             found = set(self._files.names(QUEUES))
             if report.catalog.readable:
                 report.queues = known
@@ -117,7 +118,7 @@ class DirectoryCheck:
         self._files.close()
 
     def _orphan(self, name: str, report: Report) -> None:
-        """A folder of no queue: mostly, the queue was deleted just before the broker was killed."""
+        """A folder of nobody: mostly, its queue or exchange was deleted just before the broker was killed."""
         path = f"{QUEUES}/{name}"
         octets = octets_below(self._full(path))
         self._advance(octets)
@@ -126,7 +127,7 @@ class DirectoryCheck:
             report.rest.corrupt.append(Finding(path, 0, octets, text))
             report.rest.incurable += 1
             return
-        text = "the queue of this folder is not in the catalog; the next start removes the folder"
+        text = "the queue or exchange of this folder is not in the catalog; the next start removes the folder"
         report.rest.notes.append(Finding(path, 0, octets, text))
         report.rest.mend(Mend(Cure.REMOVE_FOLDER, path))
 

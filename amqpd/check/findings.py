@@ -121,23 +121,25 @@ class CursorsReport(Findings):
 
 @dataclass
 class QueueReport:
-    """A durable queue.
+    """A durable queue, or a durable exchange that holds messages.
 
     Args:
         name: None for a folder of which nothing else is known, because the catalog cannot be read.
+        what: it is.
     """
 
     number: str
     vhost: str | None
     name: str | None
     kind: str | None
+    what: str = "queue"
     stores: list[StoreReport] = field(default_factory=list)
     cursors: CursorsReport = field(default_factory=CursorsReport)
 
     @property
     def label(self) -> str:
-        """The queue as reply texts call it."""
-        return f"queue {self.number}" if self.name is None else f"queue '{self.name}' in vhost '{self.vhost}'"
+        """The queue or exchange as reply texts call it."""
+        return f"queue {self.number}" if self.name is None else f"{self.what} '{self.name}' in vhost '{self.vhost}'"
 
 
 @dataclass

@@ -104,7 +104,7 @@ def place(finding: Finding) -> str:
 
 def verdict(report: Report, repaired: bool) -> str:
     """How it stands, in one sentence."""
-    held = f"{messages_text(live_of(report))} in {count_text(len(report.queues), 'queue', 'queues')}"
+    held = f"{messages_text(live_of(report))} in {places_text(report.queues)}"
     lost = f"; {messages_text(report.lost)} that nobody acknowledged {'is' if report.lost == 1 else 'are'} lost"
     end = lost if report.lost else ""
     if report.kept_in is not None:
@@ -128,6 +128,13 @@ def way_out(report: Report, repaired: bool) -> str:
 def live_of(report: Report) -> int:
     """Messages that are not acknowledged."""
     return sum(store.live for store in report.stores)
+
+
+def places_text(queues: list[QueueReport]) -> str:
+    """So many queues; exchanges are told if there are any."""
+    exchanges = sum(queue.what == "exchange" for queue in queues)
+    text = count_text(len(queues) - exchanges, "queue", "queues")
+    return f"{text} and {count_text(exchanges, 'exchange', 'exchanges')}" if exchanges else text
 
 
 def messages_text(number: int) -> str:

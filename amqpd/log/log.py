@@ -20,6 +20,7 @@ from amqpd.log.reader import Reader
 from amqpd.log.record import FRONT, LARGEST_PAYLOAD, LARGEST_WEIGHT, Record
 from amqpd.log.recovery import Recovery
 from amqpd.log.rewrite import Rewrite
+from amqpd.log.scan import Scan
 from amqpd.log.segment import HEADER, SPAN, Segment, count_without, header_of
 from amqpd.log.write import LogRemoval, LogWrite, Part
 
@@ -225,9 +226,16 @@ class Log:
         """
         return block_at(self._segments, offset)
 
-    def read_block(self, block: Block) -> list[Record]:
-        """Return the records of a block, in order. Blocks for one read of the file."""
-        return self._reader.read_block(block)
+    def scan_block(self, block: Block) -> Scan:
+        """Go through the records of a block, in order; then scanned() is to be called. Blocks for a read of the file.
+
+        Nothing may pass in a log that is read so.
+        """
+        return self._reader.scan_block(block)
+
+    def scanned(self, scan: Scan) -> None:
+        """A scan was gone through to its end: take note of what it could not read."""
+        self._reader.note(scan.damages)
 
     def offset_at(self, time: i64) -> i64:
         """Return the lowest offset whose record's time is not below; next_offset if there is none. Blocks.

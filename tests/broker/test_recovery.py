@@ -80,7 +80,7 @@ def fill(queue: Queue, count: int, properties: Properties = PERSISTENT) -> None:
 def test_an_empty_broker_comes_back_empty(world: World, restart: Restart) -> None:
     before = set(world.vhost.exchanges)
     world = restart(world)
-    assert (set(world.vhost.exchanges), world.vhost.queues, world.recovered.total) == (before, {}, 0)
+    assert (set(world.vhost.exchanges), world.vhost.queues, world.recovered.total) == (before, {}, (0, 0))
 
 
 def test_exchanges_queues_and_bindings_come_back_with_all_their_arguments(world: World, restart: Restart) -> None:
@@ -231,15 +231,17 @@ def test_rows_that_cannot_be_brought_back_are_told_of_and_the_others_are_there(t
             "policy 'broken' in virtual host '/'",
         ]
     )
+    assert again.recovered.total == (len(again.recovered.queues), again.recovered.bindings), "some were not counted"
     assert list(again.vhost.queues) == ["q"]
 
 
-def test_progress_is_told_queue_by_queue(world: World, restart: Restart) -> None:
+def test_progress_is_told_queue_by_queue_and_binding_by_binding(world: World, restart: Restart) -> None:
     for name, count in (("one", 3), ("two", 0)):
         fill(make_queue(world, name, durable=True), count)
+        world.vhost.bind(world.vhost.exchange("amq.topic"), world.vhost.queues[name], "key", EMPTY_TABLE)
     world = restart(world)
-    assert world.recovered.total == 2
-    assert sorted(world.recovered.queues) == [("one", 3), ("two", 0)]
+    assert world.recovered.total == (2, 2)
+    assert (sorted(world.recovered.queues), world.recovered.bindings) == ([0, 3], 2)
 
 
 # Messages.

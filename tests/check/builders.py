@@ -7,7 +7,7 @@ from pathlib import Path
 from amqpd.broker.records import RecordEncoder
 from amqpd.catalog.catalog import Catalog
 from amqpd.catalog.directory import DataDirectory
-from amqpd.catalog.rows import QueueRow
+from amqpd.catalog.rows import ExchangeRow, QueueRow
 from amqpd.check.directory import DirectoryCheck
 from amqpd.check.findings import Report
 from amqpd.log.acks import Acks
@@ -16,6 +16,7 @@ from amqpd.log.cursors import Cursors
 from amqpd.log.files import DiskFiles
 from amqpd.log.log import Log
 from amqpd.wire.properties import Properties
+from amqpd.wire.table import Table
 from tests.builders import message
 
 SEGMENT = 4000  # octets: about 20 records
@@ -36,6 +37,13 @@ class Made:
         """Declare a queue; its id."""
         number = self.catalog.next_queue_id()
         self.catalog.add_queue(QueueRow(number, "/", name, kind, False, b""))
+        return number
+
+    def delayed(self, name: str) -> int:
+        """Declare an exchange that holds messages; its id."""
+        number = self.catalog.next_queue_id()
+        arguments = Table.of({"x-delayed-type": "fanout"}).raw
+        self.catalog.add_exchange(ExchangeRow("/", name, "x-delayed-message", False, False, arguments, number))
         return number
 
     def store(self, number: int, messages: int, acknowledged: int = 0, checkpoint: bool = True) -> Path:

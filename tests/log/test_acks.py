@@ -409,7 +409,8 @@ def test_an_entry_of_any_payload_opens_be_its_crc_right_or_not(rest: bytes) -> N
 
 
 def test_a_damage_is_a_sentence_with_a_place() -> None:
-    assert str(Damage("q/acks.0", 16, 4, "it is broken")) == "q/acks.0, octets 16 to 20: it is broken"
+    assert str(Damage("q/acks.0", 16, 4, "it is broken")) == "q/acks.0, octets 16 to 19: it is broken"
+    assert str(Damage("q/acks.0", 16, 0, "it is broken")) == "q/acks.0, octet 16: it is broken"
     assert repr(Damage("a", 1, 2, "b")) == "Damage('a', 1, 2, 'b')"
 
 

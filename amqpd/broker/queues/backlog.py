@@ -37,6 +37,9 @@ RELEASE_BELOW: Final = 8 * 1024 * 1024
 OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
 SPILL: Final = "spill"  # the folder of all that does not outlive the process
 PAGE_OCTETS: Final = 1024 * 1024  # read back at a time
+# Of messages that are wanted by position: those no farther apart are read together, so many octets at a time.
+NEAR: Final = 64
+TOGETHER: Final = 64 * 1024
 # How much of a queue may be in memory. The number is above what a crowded queue gets before its publishers are held
 # (flow.HOLD_ABOVE), so that nothing is written just because consumers need a moment.
 MESSAGES: Final = 16384
@@ -268,6 +271,37 @@ class Backlog(Kept):
                 self._drop_read()
             if page:
                 return page
+
+    def fetch(self, positions: list[int], octets: i64) -> list[Stored]:
+        """The messages of some positions, as far as they can be read; it makes no difference to page().
+
+        Args:
+            positions: ascending.
+            octets: about how much to return; one message at least, if there is one.
+        """
+        found: list[Stored] = []
+        wanted = set(positions)
+        at = 0
+        while at < len(positions) and octets > 0:
+            near = at + 1 < len(positions) and positions[at + 1] - positions[at] < NEAR
+            try:
+                records = self._log.read(positions[at], TOGETHER if near else 1)
+            except OSError as error:
+                self._give_up(error)
+                return found
+            if not records:
+                break
+            for record in records:
+                if record.offset in wanted and octets > 0:
+                    octets -= len(record.payload)
+                    self._add_stored(found, record)
+            while at < len(positions) and positions[at] <= record.offset:
+                at += 1
+        self._report_damage()
+        written = self._log.written
+        unwritten = [item for item in self._writing + self._pending if item.position > written]
+        found += [Stored(item.position, item.deadline, item.message) for item in unwritten if item.position in wanted]
+        return found
 
     def _add_stored(self, page: list[Stored], record: Record) -> None:
         """Add the message of a record; one that is no message is left out, and told of."""
