@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.storage import Storage
 from amqpd.catalog.catalog import Catalog
 from amqpd.catalog.directory import DataDirectory

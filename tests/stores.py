@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 from tempfile import mkdtemp
 
-from amqpd.broker.queues.backlog import SPILL, Disk
+from amqpd.broker.queues.disk import SPILL, Disk
+from amqpd.broker.queues.stream.page import PageCache
 from amqpd.broker.recovery import Progress
 from amqpd.broker.storage import Storage
 from amqpd.catalog.catalog import Catalog
@@ -33,6 +34,7 @@ class Store:
         messages: that a queue may have in memory; None leaves what amqpd has.
         page: octets that are read back at a time.
         waits: confirms wait for commits.
+        tail: octets of a stream's latest messages that are in memory, and of what is kept of those that were read.
 
     Attributes:
         damages: what could not be read, of all Worlds.
@@ -45,6 +47,7 @@ class Store:
         messages: int | None = None,
         page: int | None = None,
         waits: bool = True,
+        tail: int | None = None,
     ) -> None:
         self.damages: list[Damage] = []
         self.files: Files = DiskFiles(folder / "files", syncs=False) if on_disk else MemoryFiles()
@@ -52,6 +55,7 @@ class Store:
         self._messages = messages
         self._page = page
         self._waits = waits
+        self._tail = tail
 
     @property
     def memory(self) -> MemoryFiles:
@@ -65,6 +69,9 @@ class Store:
         disk = Disk(self.files, commits, timers.clock, self._waits)
         disk.messages = self._messages or disk.messages
         disk.page_octets = self._page or disk.page_octets
+        if self._tail is not None:
+            disk.tail_octets, disk.tail_page_octets = self._tail, self._tail // 4
+            disk.pages = PageCache(self._tail)
         disk.on_damage = self.damages.append
         return Storage(commits, disk, Catalog.open(self._folder / "catalog.db", syncs=False))
 

@@ -64,7 +64,15 @@ class Recovery:
         """
         storage = self._broker.context.storage
         storage.restoring = True
+        try:
+            self._restore(self._topology)
+        finally:
+            storage.restoring = False
         topology = self._topology
+        numbers = [queue.id for queue in topology.queues] + [exchange.id for exchange in topology.exchanges]
+        storage.discard_orphans({folder_of(number) for number in numbers})
+
+    def _restore(self, topology: Topology) -> None:
         for vhost in topology.vhosts:
             if vhost.name not in self._broker.vhosts:
                 self._broker.create_vhost(vhost.name)
@@ -80,9 +88,6 @@ class Recovery:
         for binding in topology.bindings:
             self._attempt(f"binding of '{binding.destination}'", binding.vhost, binding, self._binding)
             self._progress.binding()
-        storage.restoring = False
-        numbers = [queue.id for queue in topology.queues] + [exchange.id for exchange in topology.exchanges]
-        storage.discard_orphans({folder_of(number) for number in numbers})
 
     def _attempt(self, what: str, vhost_name: str, row: object, restore: Callable[[VHost, object], None]) -> None:
         vhost = self._broker.vhosts.get(vhost_name)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.room import NOTHING, Room
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.settings import QueueSettings
@@ -53,7 +53,7 @@ class Storage:
         self.restoring = False  # what is created now comes from the catalog
         self.on_queue_failure: Callable[[str, OSError], None] | None = None
         self._topology = CatalogMember(self)
-        self._discards = Discards(disk.files) if disk is not None else None
+        self._discards = Discards(disk) if disk is not None else None
         self._changed: i64 = SAFE  # the commit with the last change of the topology
 
     @property
@@ -285,18 +285,30 @@ class RemoveFolders(Job):
 class Discards(Member):
     """The folders of deleted queues and exchanges; they go after the catalog knows that their owners are gone."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, disk: Disk) -> None:
         super().__init__()
-        self._files = files
+        self._disk = disk
         self._folders: list[str] = []
+        self._going: list[str] = []  # with the commit that is under way
 
     def add(self, folder: str) -> None:
         """A folder is to go."""
         self._folders.append(folder)
 
     def begin_late(self) -> Job | None:
-        folders, self._folders = self._folders, []
-        return RemoveFolders(self._files, folders) if folders else None
+        self._going, self._folders = self._folders, []
+        return RemoveFolders(self._disk.files, self._going) if self._going else None
+
+    def relieve(self) -> Job | None:
+        """Before the catalog knows: a start may find the queues again, but empty. That is no harm, nobody was told."""
+        folders = [folder for folder in self._going + self._folders if self._disk.may_remove(folder)]
+        return RemoveFolders(self._disk.files, folders) if folders else None
+
+    def finished(self, job: Job) -> None:
+        self._going = []
+
+    def failed(self, job: Job, error: OSError) -> None:
+        self._going = []  # the next start tries again
 
 
 def is_declared(exchange: Exchange) -> bool:

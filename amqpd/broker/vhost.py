@@ -15,7 +15,7 @@ from amqpd.broker.arguments import QueueArguments, effective_type, validate_queu
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
 from amqpd.broker.deadletter import DeadLetter, DeadLetters
-from amqpd.broker.declaration import ExchangeSpec, check_lock, check_properties
+from amqpd.broker.declaration import ExchangeSpec, check_alive, check_lock, check_properties
 from amqpd.broker.events import INTERNAL_USER, Events
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange, ExchangeHost
@@ -171,10 +171,11 @@ class VHost(QueueHost, ExchangeHost):
         """Look a queue up that this connection may use.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or its disk failed.
             ResourceLocked: it is exclusive to another connection.
         """
         found = self.queue(name)
+        check_alive(found)
         check_lock(found, owner)
         return found
 
@@ -210,6 +211,8 @@ class VHost(QueueHost, ExchangeHost):
             NotImplementedByServer: a condition that the queue's type does not support.
             PreconditionFailed: if_unused and it has consumers, or if_empty and it has ready messages.
         """
+        if queue.broken:
+            if_unused = if_empty = False  # nobody can tell (RabbitMQ)
         if not queue.supports_conditional_delete and (if_unused or if_empty):
             flag = "if-unused" if if_unused else "if-empty"
             raise NotImplementedByServer(
@@ -220,7 +223,7 @@ class VHost(QueueHost, ExchangeHost):
             if_unused = if_empty = False
         if if_unused and len(queue.consumers):
             raise PreconditionFailed(f"{queue} in use")
-        count = queue.message_count if queue.honours_delete_conditions else 0
+        count = queue.message_count if queue.honours_delete_conditions and not queue.broken else 0
         if if_empty and count:
             raise PreconditionFailed(f"{queue} not empty")
         if self.queues.pop(queue.name, None) is None:

@@ -35,19 +35,22 @@ class Acks:
     Attributes:
         gone: every position that is not live: acknowledged, dropped, or never written. As of the last gather().
         delivered: every position below was handed out at least once.
-        counts: how often a live position came back.
+        marks: what the owner has noted of live positions, a number from 0 to 255 each; it stays until they are gone.
+        counts: how often a live position was delivered, if more than once.
     """
 
     def __init__(self, files: Files, folder: str, small: int = SMALL) -> None:
         self.gone = Ranges()
         self.delivered: i64 = 0
         self.counts: dict[int, int] = {}
+        self.marks: dict[int, int] = {}
         self._files = files
         self._folder = folder
         self._small = small
         self._settled: list[i64] = []
         self._fresh = Ranges()  # gone, and not in a job yet
         self._fresh_counts: dict[int, int] = {}
+        self._fresh_marks: dict[int, int] = {}
         self._told_delivered: i64 = 0  # the last one that is in a job
         self._number: int = 0  # of the file; it exists if _size > 0
         self._size: int = 0
@@ -63,8 +66,9 @@ class Acks:
         A new message must not get a lower one, even if no record says so: a position that is gone stays gone.
         """
         highest: i64 = max(self.gone.last() + 1, self.delivered)
-        for position in self.counts:
-            highest = max(highest, position + 1)
+        for positions in (self.counts, self.marks):
+            for position in positions:
+                highest = max(highest, position + 1)
         return highest
 
     def open(self) -> list[Damage]:
@@ -87,7 +91,7 @@ class Acks:
         self._number = newest.number
         self._size = newest.end
         self._first_size = newest.first_size
-        if len(journals) > 1 or not newest.intact:
+        if len(journals) > 1 or not newest.intact or newest.version < VERSION:
             self._obsolete = [journal.path for journal in journals]
         return damages_of(journals)
 
@@ -106,11 +110,19 @@ class Acks:
         if self.counts:
             self.counts = _outside(self.counts, first, last)
             self._fresh_counts = _outside(self._fresh_counts, first, last)
+        if self.marks:
+            self.marks = _outside(self.marks, first, last)
+            self._fresh_marks = _outside(self._fresh_marks, first, last)
 
     def returned(self, position: i64, deliveries: int) -> None:
-        """The position is live and came back; it was delivered so many times."""
+        """The position is live, and was delivered so many times."""
         self.counts[position] = deliveries
         self._fresh_counts[position] = deliveries
+
+    def mark(self, position: i64, mark: int) -> None:
+        """The position is live, and this is to be known of it after a restart."""
+        self.marks[position] = mark
+        self._fresh_marks[position] = mark
 
     def handed_out(self, position: i64) -> None:
         """Every position below this one was handed out. A lower one than before changes nothing."""
@@ -127,8 +139,8 @@ class Acks:
         runs = ranges_of(settled)
         self.gone.update(runs)
         self._fresh.update(runs)
-        if self.counts:
-            self._forget_counts(settled)
+        if self.counts or self.marks:
+            self._forget(settled)
 
     def begin(self) -> JournalWrite | None:
         """Gather, and return everything that no job has written yet as one; None if that is nothing.
@@ -139,12 +151,13 @@ class Acks:
         self.gather()
         if self._obsolete or (self._size > self._small and self._size > GROWTH * self._first_size):
             self._job = self._replacement()
-        elif self._fresh or self._fresh_counts or self._told_delivered != self.delivered:
+        elif self._fresh or self._fresh_counts or self._fresh_marks or self._told_delivered != self.delivered:
             self._job = self._addition() if self._size > 0 else self._replacement()
         else:
             return None
         self._fresh = Ranges()
         self._fresh_counts = {}
+        self._fresh_marks = {}
         self._told_delivered = self.delivered
         return self._job
 
@@ -162,22 +175,25 @@ class Acks:
             self._obsolete = [path_of(self._folder, KIND, self._number)]
 
     def _addition(self) -> JournalWrite:
-        data = entry(DELTA, self._fresh, self.delivered, self._fresh_counts)
+        data = entry(DELTA, self._fresh, self.delivered, self._fresh_counts, self._fresh_marks)
         return JournalWrite(self._files, self._folder, KIND, self._number, self._size, data, self._named, [])
 
     def _replacement(self) -> JournalWrite:
         """A new file with everything; the first one, too."""
-        data = header_of(MAGIC, VERSION) + entry(SNAPSHOT, self.gone, self.delivered, self.counts)
+        data = header_of(MAGIC, VERSION) + entry(SNAPSHOT, self.gone, self.delivered, self.counts, self.marks)
         obsolete = self._obsolete
         if self._size > 0 and not obsolete:
             obsolete = [path_of(self._folder, KIND, self._number)]
         number = self._number + 1 if obsolete else self._number
         return JournalWrite(self._files, self._folder, KIND, number, 0, data, False, obsolete)
 
-    def _forget_counts(self, settled: list[i64]) -> None:
+    def _forget(self, settled: list[i64]) -> None:
+        """Of what is gone nothing need be known."""
         for position in settled:
             self.counts.pop(position, None)
             self._fresh_counts.pop(position, None)
+            self.marks.pop(position, None)
+            self._fresh_marks.pop(position, None)
 
     def _journals(self) -> list[Journal]:
         """Every file there is, the newest first. All are read before anything is changed."""
@@ -194,6 +210,8 @@ class Acks:
         for position, count in journal.counts.items():
             self.counts[position] = max(count, self.counts.get(position, 0))
         self.counts = {position: count for position, count in self.counts.items() if not self.gone.covers(position)}
+        self.marks.update(journal.marks)
+        self.marks = {position: mark for position, mark in self.marks.items() if not self.gone.covers(position)}
 
 
 def _outside(counts: dict[int, int], first: i64, last: i64) -> dict[int, int]:

@@ -22,7 +22,7 @@ class MemoryFiles(Files):
 
     def write(self, path: str, position: int, data: bytes) -> None:
         content = self._files.setdefault(path, bytearray())
-        if position > len(content):
+        if data and position > len(content):
             content.extend(bytes(position - len(content)))
         content[position : position + len(data)] = data
 

@@ -7,11 +7,11 @@ the file in memory, never the whole of it.
 from __future__ import annotations
 
 from typing import Final, final
-from zlib import crc32
 
 from librt.strings import read_i32_le, read_i64_le
 from mypy_extensions import i64
 
+from amqpd.log.checksum import crc32
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.record import CHECKED, FRONT, PASSING, crc_at

@@ -23,7 +23,7 @@ from amqpd.broker.exchanges.held import Held
 from amqpd.broker.exchanges.immediate import IMMEDIATE_TYPES
 from amqpd.broker.message import Message
 from amqpd.broker.publisher import Publisher
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.sink import REFUSED, MessageSink
 from amqpd.clock import Timer
 from amqpd.errors import PreconditionFailed

@@ -17,7 +17,8 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Backlog, Disk
+from amqpd.broker.queues.backlog import Backlog
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.queues.room import UNLIMITED
 from amqpd.broker.records import Stored
@@ -47,6 +48,7 @@ class Held:
         self._octets: i64 = 0
         self._fetched: dict[int, Message] = {}  # read back
         self._fetched_octets: i64 = 0
+        self._disk = disk
         self._backlog: Backlog | None = None
         self._most: i64 = UNLIMITED
         self._most_octets: i64 = UNLIMITED
@@ -77,7 +79,7 @@ class Held:
         backlog = self._backlog
         if backlog is None:
             return
-        _, _, position = backlog.recover()
+        _, _, position = backlog.recover(UNLIMITED)
         self._next = position
         while page := backlog.page():
             for stored in page:
@@ -117,7 +119,7 @@ class Held:
         return self._messages.get(position) or self._fetched.get(position)
 
     def drop_first(self) -> None:
-        """The one that is due next is gone for good."""
+        """The one that is due next is gone for good: it went where it was to go, or cannot be read any more."""
         position = heapq.heappop(self._due) % POSITIONS
         message = self._messages.pop(position, None)
         if message is not None:
@@ -125,8 +127,11 @@ class Held:
         message = self._fetched.pop(position, None)
         if message is not None:
             self._fetched_octets -= message.body_size
-        if self._backlog is not None:
+        if self._backlog is not None and self._disk is not None:
+            commits = self._disk.commits
+            commits.moving = True  # it must not be gone here before it is safe where it went
             self._backlog.settle(position)
+            commits.moving = False
 
     def close(self) -> None:
         """Let go of everything. What is on the disk stays there."""

@@ -10,7 +10,7 @@ import pytest
 from pamqp import commands
 
 from amqpd.broker.exchanges.delayed import AT_ONCE, PAUSE, DelayedExchange
-from amqpd.broker.queues.backlog import HOLD_ABOVE
+from amqpd.broker.queues.disk import HOLD_ABOVE
 from amqpd.broker.storage import QUEUES
 from amqpd.clock import ManualClock
 from amqpd.wire.properties import Properties

@@ -9,7 +9,7 @@ import pytest
 
 from amqpd.broker.exchanges.held import AHEAD, Held
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.log.files import Files
 from amqpd.wire.properties import EMPTY_PROPERTIES
 from tests.builders import World, message

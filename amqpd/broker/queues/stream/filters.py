@@ -14,7 +14,6 @@ from zlib import crc32
 from mypy_extensions import i64
 
 _HASHES: Final = 3
-_SECOND_SEED: Final = 0x5BD1E995
 _FORM: Final = 1  # the first octet of notes, should they look different one day
 _HEAD: Final = 6
 # What a block's mark may consist of.
@@ -30,13 +29,19 @@ class Filter:
     Args:
         values: one of these.
         unfiltered: or messages without a value.
-        size: octets of the stream's Bloom filters.
     """
 
-    def __init__(self, values: tuple[str, ...], unfiltered: bool, size: int) -> None:
+    def __init__(self, values: tuple[str, ...], unfiltered: bool) -> None:
         self._values = frozenset(values)
         self.unfiltered = unfiltered
-        self.masks: list[int] = [mask_of(value, size) for value in values]
+        self._masks: dict[int, list[int]] = {}
+
+    def masks(self, size: int) -> list[int]:
+        """The bits of the values in Bloom filters of so many octets, which is for every segment to say."""
+        masks = self._masks.get(size)
+        if masks is None:
+            masks = self._masks[size] = [mask_of(value, size) for value in self._values]
+        return masks
 
     def passes(self, value: str | None) -> bool:
         """A message with this value is wanted."""
@@ -81,19 +86,36 @@ class BlockFilters:
         """False if no message in the block is wanted."""
         number = int(block)
         mark = self._marks[number] if number < len(self._marks) else _UNKNOWN
-        return may_be(mark, self._bits.get(number, 0), wanted)
+        return self._may_be(mark, self._bits.get(number, 0), wanted)
 
     def any_may_match(self, blocks: i64, wanted: Filter) -> bool:
         """False if no message in so many blocks, the first ones, is wanted."""
         if len(self._marks) < blocks:
             return True
-        return may_be(self._any_mark, self._any_bits, wanted)
+        return self._may_be(self._any_mark, self._any_bits, wanted)
 
-    def forget(self, block: i64) -> None:
-        """This block, and all behind it, are not known."""
+    def _may_be(self, mark: int, bits: int, wanted: Filter) -> bool:
+        """False if no message is wanted of those that a mark and the bits of a Bloom filter are about."""
+        if mark & _UNKNOWN or (wanted.unfiltered and mark & _UNFILTERED):
+            return True
+        if mark & _VALUES:
+            for mask in wanted.masks(self._size):
+                if bits & mask == mask:
+                    return True
+        return False
+
+    def forget(self, block: i64, blocks: i64) -> None:
+        """What was noted of this block and of those behind it does not count.
+
+        Args:
+            blocks: how many there are. More may be added to the last one: it stays unknown all the same.
+        """
         for number in range(int(block), len(self._marks)):
             self._bits.pop(number, None)
         del self._marks[int(block) :]
+        if blocks > len(self._marks):
+            self._marks.extend(bytes([_UNKNOWN]) * (int(blocks) - len(self._marks)))
+            self._any_mark |= _UNKNOWN
 
     def encode(self) -> bytes:
         """The notes about the blocks."""
@@ -120,22 +142,11 @@ class BlockFilters:
         return found if at == len(notes) else None
 
 
-def may_be(mark: int, bits: int, wanted: Filter) -> bool:
-    """False if no message is wanted of those that a mark and the bits of a Bloom filter are about."""
-    if mark & _UNKNOWN or (wanted.unfiltered and mark & _UNFILTERED):
-        return True
-    if mark & _VALUES:
-        for mask in wanted.masks:
-            if bits & mask == mask:
-                return True
-    return False
-
-
 def mask_of(value: str, size: int) -> int:
     """The bits of a value in a Bloom filter of so many octets, the same in every process."""
     octets = value.encode("utf-8", "surrogateescape")
     first = crc32(octets)
-    second = crc32(octets, _SECOND_SEED) | 1
+    second = first >> 16 | 1  # a CRC with another seed would tell nothing new: they differ by a constant
     bits = 0
     for number in range(_HASHES):
         bits |= 1 << ((first + number * second) % (size * 8))

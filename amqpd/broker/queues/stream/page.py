@@ -16,7 +16,7 @@ from amqpd.broker.message import Message
 CACHED: Final = 8 * 1024 * 1024
 # Octets of the latest messages of one stream, and of one page of them.
 TAIL: Final = 2 * 1024 * 1024
-_TAIL_PAGE: Final = 64 * 1024
+TAIL_PAGE: Final = 64 * 1024
 OVERHEAD: Final = 200  # octets that a message takes in memory beside its content, about
 
 
@@ -52,9 +52,13 @@ class Tail:
 
     Args:
         first: the offset of the first one that will be here.
+        limit: octets of them together, about.
+        page_octets: of one page, about.
     """
 
-    def __init__(self, first: i64) -> None:
+    def __init__(self, first: i64, limit: i64 = TAIL, page_octets: i64 = TAIL_PAGE) -> None:
+        self._limit = limit
+        self._page_octets = page_octets
         self._pages: list[Page] = [Page(first)]
         self._octets: i64 = 0
 
@@ -67,10 +71,10 @@ class Tail:
         """Append a message; the oldest ones may leave for it."""
         # HOT: once per message published to a stream that somebody reads
         page = self._pages[-1]
-        if page.octets >= _TAIL_PAGE:
+        if page.octets >= self._page_octets:
             page = Page(page.next)
             self._pages.append(page)
-            while self._octets > TAIL and len(self._pages) > 2:
+            while self._octets > self._limit and len(self._pages) > 2:
                 self._octets -= self._pages[0].octets
                 del self._pages[0]
         before = page.octets
@@ -103,6 +107,9 @@ class PageCache:
 
     def put(self, key: tuple[str, int, int], pages: list[Page]) -> None:
         """Keep the pages of a block, in the place of what nobody has asked for the longest."""
+        before = self._found.pop(key, None)
+        if before is not None:
+            self._octets -= octets_of(before)
         self._found[key] = pages
         self._octets += octets_of(pages)
         while self._octets > self._limit and len(self._found) > 1:

@@ -59,7 +59,8 @@ class StreamQueue(Queue):
 
     @property
     def message_count(self) -> int:
-        return int(self._store.end - self._store.first)
+        # While the first segment that is kept is still on its way to the disk nothing can be read.
+        return max(int(self._store.end - self._store.first), 0)
 
     def apply(self, settings: QueueSettings) -> None:
         super().apply(settings)
@@ -110,12 +111,12 @@ class StreamQueue(Queue):
         """
         wanted: Filter | None = None
         if arguments.filters is not None:
-            size = self.settings.filter_size_bytes
-            wanted = Filter(arguments.filters, arguments.match_unfiltered, size)
+            wanted = Filter(arguments.filters, arguments.match_unfiltered)
         name = arguments.cursor or arguments.group
         if name is None:
             return Reader(consumer, self._start(arguments.start), wanted, None, None)
         self._check_holder(name, arguments.group)
+        self._keep_places()  # what was settled in this turn counts
         start = self._store.cursors.place(name)
         if start < 0:
             start = self._start(arguments.start)
@@ -152,12 +153,6 @@ class StreamQueue(Queue):
             self._store.drop_tail()
         return last
 
-    def resume(self, consumer: Consumer) -> None:
-        super().resume(consumer)
-        group = reader_of(consumer).group
-        if group is not None and group.active is None:
-            self._elect(group)  # perhaps it has settled what the next one waits for
-
     def _elect(self, group: Group) -> None:
         partition = self.host.partition_of(self)
         begins = group.elect(partition)
@@ -166,14 +161,24 @@ class StreamQueue(Queue):
             self._keep_places()
             begins.go_to(max(self._store.cursors.place(group.name), 0))
             self._holders[group.name] = begins
-        if active is not None:
-            super().resume(active.consumer)
+            self._readers.begin(begins)
+            self.defer_pump()
+        elif active is not None:
+            self.resume(active.consumer)
 
     def pump(self) -> None:
         if self._moved:
             self._keep_places()
+        for group in self._groups.values():
+            if group.active is None:  # perhaps the one before has settled what the next one waits for
+                self._elect(group)
         self._readers.read(self._store)
         self.check_congestion()
+
+    def check_congestion(self) -> None:
+        """Publishers wait for the disk if it must be, and never for readers."""
+        disk = self.context.storage.disk
+        self.crowded = disk is not None and disk.behind
 
     def _more(self) -> None:
         """More can be read."""
@@ -194,6 +199,7 @@ class StreamQueue(Queue):
 
     def requeue(self, delivery: Delivery) -> None:
         """It gives back credit; only a cursor does not move beyond it."""
+        self.defer_pump()  # in a group somebody may wait for it
 
     def reject(self, delivery: Delivery) -> None:
         self.acknowledge(delivery)
@@ -210,6 +216,7 @@ class StreamQueue(Queue):
 
     def cursor_places(self) -> dict[str, int]:
         """Every named cursor, and the offset at which its consumer continues."""
+        self._keep_places()
         return self._store.cursors.all()
 
     def reset_cursor(self, name: str, wanted: Field) -> i64:
@@ -222,6 +229,8 @@ class StreamQueue(Queue):
             PreconditionFailed: a consumer has it.
         """
         self._check_unused(name)
+        self._keep_places()
+        self._holders.pop(name, None)  # what is settled late does not count
         offset = self._start(wanted)
         self._move(name, offset)
         return offset

@@ -138,6 +138,12 @@ class Readers(Consumers):
             consumer.in_ring = True
             self._awake[reader_of(consumer)] = None
 
+    def begin(self, reader: Reader) -> None:
+        """It has another place than before, where there may be something even if it was at the end."""
+        self._at_end.pop(reader, None)
+        reader.consumer.in_ring = True
+        self._awake[reader] = None
+
     def take(self) -> Consumer | None:
         """Nobody: each of them gets everything."""
         return None

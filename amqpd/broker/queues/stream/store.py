@@ -12,7 +12,8 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Disk, FolderRemoval, Kept
+from amqpd.broker.queues.disk import Disk, Kept
+from amqpd.broker.queues.late import FolderRemoval
 from amqpd.broker.queues.stream.filters import BlockFilters, Filter
 from amqpd.broker.queues.stream.page import Page, Tail, page_in
 from amqpd.broker.queues.stream.retention import Retention
@@ -87,6 +88,7 @@ class StreamStore(Kept):
         self._judged = 0  # segments when retention was looked at last
         self._gone = Ranges()
         self._timer: Timer | None = None
+        self._late: StreamLate | None = None  # that is under way
         self._ended = False
         self._to_remove = False
         disk.kept[self] = None
@@ -154,7 +156,7 @@ class StreamStore(Kept):
     def keep_tail(self) -> None:
         """Somebody reads: from now on the latest messages stay in memory for a while."""
         if self._tail is None:
-            self._tail = Tail(self._log.next_offset)
+            self._tail = Tail(self._log.next_offset, self._disk.tail_octets, self._disk.tail_page_octets)
 
     def drop_tail(self) -> None:
         """Nobody reads any more."""
@@ -260,10 +262,12 @@ class StreamStore(Kept):
 
     def _recover_filters(self, segment: Segment) -> None:
         filters = BlockFilters.decode(segment.notes)
-        if filters is not None:
-            if segment.vouched < segment.size:  # records came behind the checkpoint, to the last block at first
-                filters.forget(max(segment.index.block_at(segment.vouched), 0))
-            self._filters[int(segment.base)] = filters
+        if filters is None:
+            filters = BlockFilters(self._filter_size)
+            filters.forget(0, len(segment.index))
+        elif segment.vouched < segment.size:  # records came behind the checkpoint, to the last block at first
+            filters.forget(max(segment.index.block_at(segment.vouched), 0), len(segment.index))
+        self._filters[int(segment.base)] = filters
         segment.notes = b""
 
     # Retention.
@@ -328,7 +332,8 @@ class StreamStore(Kept):
             return None
         removal = self._log.begin_late()
         cursors = self.cursors.begin() if self._durable else None
-        return None if removal is None and cursors is None else StreamLate(removal, cursors)
+        self._late = None if removal is None and cursors is None else StreamLate(removal, cursors)
+        return self._late
 
     def finished(self, job: Job) -> None:
         if self._ended:
@@ -341,6 +346,8 @@ class StreamStore(Kept):
             self.cursors.finished(job.cursors)
 
     def failed(self, job: Job, error: OSError) -> None:
+        if isinstance(job, LogWrite) and self._late is not None:
+            self._late.given_up = True
         self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
@@ -367,18 +374,26 @@ class StreamStore(Kept):
 
 @final
 class StreamLate(Job):
-    """What takes something away from a stream, or need not be as safe as a message: old segments, moved cursors."""
+    """What takes something away from a stream, or need not be as safe as a message: old segments, moved cursors.
+
+    Attributes:
+        given_up: the records of the same commit are lost. Without them the old segments are all there is, and what
+            tells the next start which offsets were used; and no cursor may stand behind the end.
+    """
 
     def __init__(self, removal: LogRemoval | None, cursors: JournalWrite | None) -> None:
         self.removal = removal
         self.cursors = cursors
+        self.given_up = False
 
     def run(self) -> None:
+        if self.given_up:
+            return
         if self.removal is not None:
             self.removal.run()
         if self.cursors is not None:
             self.cursors.run()
 
     def sync(self) -> None:
-        if self.cursors is not None:
+        if self.cursors is not None and not self.given_up:
             self.cursors.sync()
