@@ -20,27 +20,25 @@ from amqpd import __version__
 from amqpd.auth.users import UserStore, with_guest
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
-from amqpd.broker.queues.backlog import Disk
-from amqpd.broker.recovery import Progress, Recovery
-from amqpd.broker.storage import Storage
-from amqpd.catalog.catalog import Catalog
+from amqpd.broker.recovery import Recovery
 from amqpd.catalog.directory import DataDirectory, DataDirectoryError
 from amqpd.catalog.faults import CatalogError
-from amqpd.clock import Clock, SystemClock, Timers
+from amqpd.clock import Clock, SystemClock
 from amqpd.config import Config
-from amqpd.log.commit import Commits
 from amqpd.log.damage import NewerFormat
-from amqpd.log.files import DiskFiles
-from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
+from amqpd.logs import ERROR, INFO, ROOT, event
+from amqpd.net.commands import Commands
+from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
 from amqpd.net.driver import LoopDriver
 from amqpd.net.listeners import ListenError, Listeners, bind
 from amqpd.net.memory import MemoryWatch, total_memory
 from amqpd.net.observer import LogObserver
+from amqpd.opening import open_storage
+from amqpd.progress import StorageReport
 from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Services
-from amqpd.turn import Turn
 
 SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"
 # Clients have so many seconds to answer connection.close, then their sockets are cut off.
@@ -49,9 +47,6 @@ SHUTDOWN_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 6.0
 CANNOT_START: Final = 1
 BAD_DATA_DIRECTORY: Final = 2
-# Recovery that takes longer shows how far it is, so often.
-PROGRESS_SECONDS: Final = 1.0
-BAR_WIDTH: Final = 30
 # Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 
@@ -71,7 +66,8 @@ class Server:
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
-        self.storage, self._directory = open_storage(config, clock, logger.getChild("storage"))
+        self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
+        self.storage, self._directory = open_storage(config, clock, self._report.damaged)
         self.context = Context(clock, self.storage.commits.timers, self.storage.commits.turn, os.urandom, self.storage)
         self.context.turn.on_fault = self._fault
         self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
@@ -86,6 +82,7 @@ class Server:
             self.connections,
         )
         self.listeners = Listeners(services)
+        self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
         self._logger = logger
@@ -105,6 +102,8 @@ class Server:
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
         await self.listeners.start(sockets)
+        if self._directory is not None:
+            await self.control.start(self._directory.path)
         self.ports["amqp"] = sockets[0].getsockname()[1]
         self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
 
@@ -113,7 +112,10 @@ class Server:
         logger = self._logger.getChild("storage")
         catalog = self.storage.catalog
         assert catalog is not None  # there is a directory
-        Recovery(self.broker, catalog.load(), ShownProgress(self.clock, logger)).run()
+        try:
+            Recovery(self.broker, catalog.load(), self._report).run()
+        finally:
+            self._report.end()
         self._disk = DiskThread(self.context, asyncio.get_running_loop())
         DiskWatch(self.broker, directory.path, self.config.disk_free_limit, logger)
 
@@ -123,6 +125,7 @@ class Server:
     async def stop(self) -> None:
         """Stop accepting, close every connection with 320, and wait SHUTDOWN_SECONDS for the clients to agree."""
         self.listeners.stop()
+        self.control.stop()
         sockets = list(self.listeners.open_sockets)
         for open_socket in sockets:
             if open_socket.connection is not None:
@@ -190,67 +193,6 @@ async def serve(server: Server, begun: float) -> None:
             break
         await server.stop()
         event(logger, INFO, "server.stopped")
-
-
-def open_storage(config: Config, clock: Clock, logger: logging.Logger) -> tuple[Storage, DataDirectory | None]:
-    """What keeps messages and topology: a data directory, or nothing.
-
-    Raises:
-        DataDirectoryError, CatalogError: the directory cannot be used.
-    """
-    commits = Commits(Turn(), Timers(clock))
-    if config.memory:
-        return Storage(commits), None
-    directory = DataDirectory.open(config.data_dir)
-    syncs = config.sync == "fsync"
-    disk = Disk(DiskFiles(directory.path, syncs), commits, clock, config.sync != "none")
-    disk.on_damage = lambda damage: event(logger, WARNING, "storage.damaged", damage=str(damage))
-    try:
-        return Storage(commits, disk, Catalog.open(directory.catalog_path, syncs, directory.highest_queue())), directory
-    except CatalogError:
-        directory.close()
-        raise
-
-
-class ShownProgress(Progress):
-    """Recovery in the log, and as a bar on a terminal, once it has taken a second."""
-
-    def __init__(self, clock: Clock, logger: logging.Logger) -> None:
-        self._clock = clock
-        self._logger = logger
-        self._begun = clock.monotonic()
-        self._shown = self._begun
-        self._total = self._done = self._messages = 0
-
-    def begin(self, total: int) -> None:
-        self._total = total
-
-    def queue(self, name: str, messages: int) -> None:
-        self._done += 1
-        self._messages += messages
-        now = self._clock.monotonic()
-        last = self._done == self._total
-        if now - self._shown < PROGRESS_SECONDS and not (last and self._shown > self._begun):
-            return
-        self._shown = now
-        if sys.stderr.isatty():
-            filled = BAR_WIDTH * self._done // self._total
-            bar = "#" * filled + "." * (BAR_WIDTH - filled)
-            text = f"\rrecovering [{bar}] {self._done} of {self._total} queues, {self._messages:,} messages"
-            sys.stderr.write(text + ("\n" if last else ""))
-            sys.stderr.flush()
-        else:
-            event(
-                self._logger,
-                INFO,
-                "storage.recovering",
-                queues=self._done,
-                of=self._total,
-                messages=self._messages,
-            )
-
-    def skipped(self, what: str, reason: str) -> None:
-        event(self._logger, WARNING, "storage.skipped", what=what, reason=reason)
 
 
 def announce(server: Server, seconds: float) -> None:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from tempfile import mkdtemp
 
-from amqpd.broker.queues.backlog import SPILL, Disk
+from amqpd.broker.queues.disk import SPILL, Disk
 from amqpd.broker.queues.stream.page import PageCache
 from amqpd.broker.recovery import Progress
 from amqpd.broker.storage import Storage
@@ -106,15 +106,19 @@ class KeptProgress(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        self.total = -1
-        self.queues: list[tuple[str, int]] = []
+        self.total = (-1, -1)  # queues and bindings
+        self.queues: list[int] = []  # messages of each
+        self.bindings = 0
         self.left_out: list[tuple[str, str]] = []
 
-    def begin(self, total: int) -> None:
-        self.total = total
+    def begin(self, queues: int, bindings: int) -> None:
+        self.total = (queues, bindings)
 
-    def queue(self, name: str, messages: int) -> None:
-        self.queues.append((name, messages))
+    def queue(self, messages: int) -> None:
+        self.queues.append(messages)
+
+    def binding(self) -> None:
+        self.bindings += 1
 
     def skipped(self, what: str, reason: str) -> None:
         self.left_out.append((what, reason))

@@ -27,7 +27,8 @@ ROWS = (
     ("protocol",),
     ("net",),
     ("management",),
-    ("check", "server"),
+    ("check", "opening", "progress"),
+    ("server",),
     ("cli", "testing"),
     ("__main__",),
 )

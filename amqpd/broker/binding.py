@@ -6,12 +6,16 @@ is the common ground of exchanges and queues, which lets both be bound without e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Final, final
 
+from amqpd.broker.argument_checks import integer_of
 from amqpd.wire.table import Table
 
 if TYPE_CHECKING:
     from amqpd.broker.exchanges.base import Exchange
+
+PARTITION_ORDER: Final = "x-stream-partition-order"
+"""The argument of a super stream's bindings that tells which partition they lead to."""
 
 
 class Destination:
@@ -55,3 +59,9 @@ class Binding:
         self.destination = destination
         self.key = key
         self.arguments = arguments
+
+    @property
+    def partition(self) -> int:
+        """Which partition of a super stream it leads to, from 0 on; -1 if it says nothing of that."""
+        order = integer_of(self.arguments.get(PARTITION_ORDER))
+        return -1 if order is None or order < 0 else order

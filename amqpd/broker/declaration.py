@@ -12,14 +12,17 @@ from amqpd.broker.erlang import atom
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.queues.base import Owner, Queue, QueueSpec
 from amqpd.broker.queues.classic import ClassicQueue
-from amqpd.errors import AccessRefused, PreconditionFailed, ResourceLocked
+from amqpd.errors import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
 from amqpd.wire.table import EMPTY_TABLE, Table
 
 RESERVED_PREFIX: Final = "amq."
 
 
 class ExchangeSpec:
-    """What exchange.declare asks for (AMQP 0-9-1 section 1.6.2.1)."""
+    """What exchange.declare asks for (AMQP 0-9-1 section 1.6.2.1).
+
+    ``folder`` is where the exchange keeps messages, if it is of a type that does; the virtual host sets it.
+    """
 
     def __init__(
         self, kind: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table = EMPTY_TABLE
@@ -29,6 +32,7 @@ class ExchangeSpec:
         self.auto_delete = auto_delete
         self.internal = internal
         self.arguments = arguments
+        self.folder = ""
 
 
 def check_new_exchange(name: str) -> None:
@@ -63,6 +67,16 @@ def check_equivalent_exchange(vhost_name: str, exchange: Exchange, spec: Exchang
     old = exchange.arguments.get("alternate-exchange")
     if not same_value(new, old):
         raise inequivalent("exchange", "alternate-exchange", exchange.name, vhost_name, new, old)
+
+
+def check_alive(queue: Queue) -> None:
+    """Refuse what needs a queue that works.
+
+    Raises:
+        NotFound: the disk failed for it (RabbitMQ: its process crashed). It can be deleted and declared anew.
+    """
+    if queue.broken:
+        raise NotFound(f"{queue} has crashed and failed to restart")
 
 
 def check_lock(queue: Queue, owner: Owner) -> None:

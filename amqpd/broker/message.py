@@ -9,7 +9,7 @@ frames go out as they came in, with the channel number patched where it differs 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from librt.strings import read_i32_be
 from mypy_extensions import i64
@@ -19,6 +19,8 @@ from amqpd.wire.properties import Properties
 
 if TYPE_CHECKING:
     from amqpd.broker.deaths import DeathHistory
+
+HEADER_FIXED: Final = 19  # octets of a header frame before the property flags
 
 
 @final
@@ -32,7 +34,8 @@ class Message:
         header_end: length of the header frame within content.
         body_size: octets of body.
         largest_body: octets in the largest body frame.
-        properties: the decoded-on-demand property list of the header frame.
+        properties: the property list of the header frame; None leaves making one until somebody asks. The octets must
+            have been checked before.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Message:
         header_end: i64,
         body_size: i64,
         largest_body: i64,
-        properties: Properties,
+        properties: Properties | None,
     ) -> None:
         self.route = route
         self._content = content
@@ -51,10 +54,19 @@ class Message:
         self._header_end: i64 = header_end
         self.body_size: i64 = body_size
         self._largest_body: i64 = largest_body
-        self.properties = properties
+        self._properties = properties
         # Set while it is being made, like the keys of BCC: no client sees them, but dead lettering still goes by them.
         self.deaths: DeathHistory | None = None  # what it died of
         self.blind_keys: tuple[str, ...] = ()
+
+    @property
+    def properties(self) -> Properties:
+        """The property list, decoded on demand."""
+        properties = self._properties
+        if properties is None:
+            raw = self._content[HEADER_FIXED : self._header_end - 1]
+            properties = self._properties = Properties(raw, scanned=True)
+        return properties
 
     @property
     def exchange(self) -> str:
@@ -87,9 +99,9 @@ class Message:
         """The body frames, without the header frame."""
         return self._content[self._header_end :]
 
-    def with_content(self, content: bytes, header_end: i64, properties: Properties) -> Message:
+    def with_content(self, content: bytes, header_end: i64) -> Message:
         """The same message in other octets, of which the first ``header_end`` are the header frame."""
-        return Message(self.route, content, self._channel, header_end, self.body_size, self._largest_body, properties)
+        return Message(self.route, content, self._channel, header_end, self.body_size, self._largest_body, None)
 
     @property
     def content(self) -> bytes:
@@ -112,7 +124,7 @@ class Message:
             self._header_end,
             self.body_size,
             self._largest_body,
-            self.properties,
+            self._properties,
         )
         moved.deaths = self.deaths
         moved.blind_keys = self.blind_keys

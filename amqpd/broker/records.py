@@ -14,14 +14,13 @@ from librt.strings import read_i32_be, read_i64_be
 from mypy_extensions import i64
 
 from amqpd.broker.deaths import Death, DeathHistory
-from amqpd.broker.message import Message
+from amqpd.broker.message import HEADER_FIXED, Message
 from amqpd.wire.frames import ENVELOPE
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import Field, Table
 
 HAS_DEADLINE: Final = 1
 HAS_EXTRAS: Final = 2
-HEADER_FIXED: Final = 19  # octets of a header frame before the property flags
 PLAIN: Final = b"\x00"
 
 
@@ -87,6 +86,30 @@ class RecordDecoder:
         if extras:
             take_extras(message, Table(extras))
         return Stored(position, deadline, message)
+
+    def plain(self, octets: bytes, start: i64) -> Message | None:
+        """The message of a payload that begins somewhere in some octets, and goes on to their end.
+
+        Returns:
+            None if the payload is no plain message, one without a deadline and extras.
+        """
+        # HOT: once per message that is read from a stream
+        if octets[start] != 0:
+            return None
+        key: i64 = start + 2 + i64(octets[start + 1])
+        content_start: i64 = key + 1 + i64(octets[key])
+        route = octets[start + 1 : content_start]
+        if route == self._route:
+            route = self._route
+        else:
+            self._route = route
+        content = octets[content_start:]
+        header_end: i64 = i64(read_i32_be(content, 3)) + ENVELOPE
+        body_size: i64 = read_i64_be(content, 11)
+        channel: i64 = i64(content[1]) << 8 | i64(content[2])
+        return Message(
+            route, content, channel, header_end, body_size, largest_body(content, header_end, body_size), None
+        )
 
     def _message(self, payload: bytes, start: i64) -> Message:
         key: i64 = start + 1 + i64(payload[start])

@@ -1,7 +1,7 @@
 """Recovery: from the catalog to a broker that is as it was.
 
-Rule: what may live here brings topology back, in the order in which its parts need each other. How a queue finds its
-messages is its backlog's business.
+Rule: what may live here brings topology back, in the order in which its parts need each other. How a queue or
+an exchange finds its messages is its backlog's business.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ from amqpd.wire.table import Table, TableError
 class Progress:
     """Told how far recovery is. This one says nothing."""
 
-    def begin(self, total: int) -> None:
-        """So many queues are to be recovered."""
+    def begin(self, queues: int, bindings: int) -> None:
+        """So many are to be recovered."""
 
-    def queue(self, name: str, messages: int) -> None:
-        """One more was."""
+    def queue(self, messages: int) -> None:
+        """One more queue was, with so many messages, or was skipped."""
+
+    def binding(self) -> None:
+        """One more binding was, or was skipped."""
 
     def skipped(self, what: str, reason: str) -> None:
         """Something in the catalog cannot be brought back."""
@@ -50,6 +53,7 @@ class Recovery:
         self._broker = broker
         self._topology = topology
         self._progress = progress or Progress()
+        self._messages = 0  # of the queue that was recovered last
 
     def run(self) -> None:
         """Bring everything back.
@@ -60,7 +64,15 @@ class Recovery:
         """
         storage = self._broker.context.storage
         storage.restoring = True
+        try:
+            self._restore(self._topology)
+        finally:
+            storage.restoring = False
         topology = self._topology
+        numbers = [queue.id for queue in topology.queues] + [exchange.id for exchange in topology.exchanges]
+        storage.discard_orphans({folder_of(number) for number in numbers})
+
+    def _restore(self, topology: Topology) -> None:
         for vhost in topology.vhosts:
             if vhost.name not in self._broker.vhosts:
                 self._broker.create_vhost(vhost.name)
@@ -68,13 +80,14 @@ class Recovery:
             self._attempt(f"policy '{policy.name}'", policy.vhost, policy, self._policy)
         for exchange in topology.exchanges:
             self._attempt(f"exchange '{exchange.name}'", exchange.vhost, exchange, self._exchange)
-        self._progress.begin(len(topology.queues))
+        self._progress.begin(len(topology.queues), len(topology.bindings))
         for queue in topology.queues:
+            self._messages = 0
             self._attempt(f"queue '{queue.name}'", queue.vhost, queue, self._queue)
+            self._progress.queue(self._messages)
         for binding in topology.bindings:
             self._attempt(f"binding of '{binding.destination}'", binding.vhost, binding, self._binding)
-        storage.restoring = False
-        storage.discard_orphans({folder_of(queue.id) for queue in topology.queues})
+            self._progress.binding()
 
     def _attempt(self, what: str, vhost_name: str, row: object, restore: Callable[[VHost, object], None]) -> None:
         vhost = self._broker.vhosts.get(vhost_name)
@@ -98,7 +111,9 @@ class Recovery:
         if row.kind not in EXCHANGE_TYPES:
             raise ValueError(f"there is no exchange type '{row.kind}'")
         spec = ExchangeSpec(row.kind, True, row.auto_delete, row.internal, Table(row.arguments))
-        vhost.create_exchange(row.name, spec)
+        if row.id:
+            spec.folder = folder_of(row.id)
+        vhost.create_exchange(row.name, spec).recover()
 
     def _queue(self, vhost: VHost, row: object) -> None:
         assert isinstance(row, QueueRow)
@@ -106,7 +121,7 @@ class Recovery:
         spec.folder = folder_of(row.id)
         queue = vhost.create_queue(row.name, spec)
         queue.recover()
-        self._progress.queue(row.name, queue.message_count)
+        self._messages = queue.message_count
 
     def _binding(self, vhost: VHost, row: object) -> None:
         assert isinstance(row, BindingRow)

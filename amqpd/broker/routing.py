@@ -79,6 +79,13 @@ def keys_of(routing_key: str, properties: Properties) -> list[str]:
     return list(keys)
 
 
+def keys_of_stored(message: Message) -> list[str]:
+    """The routing keys of a message that came from without_blind_copies(): those it had, each once."""
+    history = message.deaths
+    own = keys_of(message.routing_key, message.properties) if history is None else history.routing_keys
+    return list(dict.fromkeys([*own, *message.blind_keys]))
+
+
 def without_blind_copies(message: Message) -> Message:
     """The message as it is stored and delivered: routing keys in BCC are for the broker only (RabbitMQ)."""
     headers = message.properties.headers

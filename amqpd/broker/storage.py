@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.room import NOTHING, Room
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.settings import QueueSettings
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from amqpd.broker.policy import Policy
     from amqpd.broker.queues.base import Queue
 
-QUEUES: Final = "queues"  # the folder of all durable queues' folders
+# The folder of all durable queues' folders, and of those of durable exchanges that hold messages: what is in it is the
+# same, and so are the rules for what is left over.
+QUEUES: Final = "queues"
 
 
 @final
@@ -51,7 +53,7 @@ class Storage:
         self.restoring = False  # what is created now comes from the catalog
         self.on_queue_failure: Callable[[str, OSError], None] | None = None
         self._topology = CatalogMember(self)
-        self._discards = Discards(disk.files) if disk is not None else None
+        self._discards = Discards(disk) if disk is not None else None
         self._changed: i64 = SAFE  # the commit with the last change of the topology
 
     @property
@@ -81,16 +83,16 @@ class Storage:
         return StreamStore(disk, folder or disk.spill_folder(), bool(folder), settings, on_end, on_failure)
 
     def new_folder(self) -> str:
-        """The folder of a durable queue, which no queue had before; empty without a disk."""
+        """The folder of a durable queue or exchange, which none had before; empty without a disk."""
         return "" if self.catalog is None else folder_of(self.catalog.next_queue_id())
 
     def queue_failed(self, queue: str, error: OSError) -> None:
-        """The disk failed for a queue; ``queue`` is how reply texts call it."""
+        """The disk failed for a queue, or an exchange that keeps messages; ``queue`` is how reply texts call it."""
         if self.on_queue_failure is not None:
             self.on_queue_failure(queue, error)
 
     def discard_orphans(self, known: set[str]) -> int:
-        """Remove the folders of queues that are not in the catalog: they were deleted just before the broker died.
+        """Remove the folders of what is not in the catalog: it was deleted just before the broker died.
 
         Args:
             known: the folders of those that are in it.
@@ -102,7 +104,7 @@ class Storage:
         return len(orphans)
 
     def _discard(self, folder: str) -> None:
-        """A queue is gone, and its folder is to go too."""
+        """A queue or exchange is gone, and its folder is to go too."""
         if self._discards is not None:
             self._discards.add(folder)
             self.commits.join(self._discards, 0)
@@ -121,18 +123,23 @@ class Storage:
         catalog = self._writable()
         if catalog is not None and is_declared(exchange):
             arguments = exchange.arguments.raw
+            number = id_of(exchange.folder) if exchange.folder else 0
             catalog.add_exchange(
-                ExchangeRow(vhost, exchange.name, exchange.kind, exchange.auto_delete, exchange.internal, arguments)
+                ExchangeRow(
+                    vhost, exchange.name, exchange.kind, exchange.auto_delete, exchange.internal, arguments, number
+                )
             )
             self._note_change()
 
     def exchange_deleted(self, vhost: str, exchange: Exchange) -> None:
-        """An exchange is gone, with its bindings; those to it are taken out by themselves."""
+        """An exchange is gone, with its bindings and messages; bindings to it are taken out by themselves."""
         catalog = self._writable()
         if catalog is not None and is_declared(exchange):
             catalog.remove_exchange(vhost, exchange.name)
             catalog.remove_bindings_from(vhost, exchange.name)
             self._note_change()
+            if exchange.folder:
+                self._discard(exchange.folder)
 
     def queue_created(self, vhost: str, queue: Queue) -> None:
         """A queue has come."""
@@ -276,20 +283,32 @@ class RemoveFolders(Job):
 
 @final
 class Discards(Member):
-    """The folders of deleted queues; they go after the catalog knows that the queues are gone."""
+    """The folders of deleted queues and exchanges; they go after the catalog knows that their owners are gone."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, disk: Disk) -> None:
         super().__init__()
-        self._files = files
+        self._disk = disk
         self._folders: list[str] = []
+        self._going: list[str] = []  # with the commit that is under way
 
     def add(self, folder: str) -> None:
         """A folder is to go."""
         self._folders.append(folder)
 
     def begin_late(self) -> Job | None:
-        folders, self._folders = self._folders, []
-        return RemoveFolders(self._files, folders) if folders else None
+        self._going, self._folders = self._folders, []
+        return RemoveFolders(self._disk.files, self._going) if self._going else None
+
+    def relieve(self) -> Job | None:
+        """Before the catalog knows: a start may find the queues again, but empty. That is no harm, nobody was told."""
+        folders = [folder for folder in self._going + self._folders if self._disk.may_remove(folder)]
+        return RemoveFolders(self._disk.files, folders) if folders else None
+
+    def finished(self, job: Job) -> None:
+        self._going = []
+
+    def failed(self, job: Job, error: OSError) -> None:
+        self._going = []  # the next start tries again
 
 
 def is_declared(exchange: Exchange) -> bool:
@@ -298,12 +317,12 @@ def is_declared(exchange: Exchange) -> bool:
 
 
 def folder_of(number: int) -> str:
-    """The folder of a durable queue."""
+    """The folder of a durable queue or exchange."""
     return f"{QUEUES}/{number}"
 
 
 def id_of(folder: str) -> int:
-    """The number of a durable queue, of which folder_of() made the folder."""
+    """The number of which folder_of() made the folder."""
     return int(folder.rpartition("/")[2])
 
 

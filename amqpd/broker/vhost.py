@@ -11,12 +11,11 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.argument_checks import integer_of
 from amqpd.broker.arguments import QueueArguments, effective_type, validate_queue_arguments
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
 from amqpd.broker.deadletter import DeadLetter, DeadLetters
-from amqpd.broker.declaration import ExchangeSpec, check_lock, check_properties
+from amqpd.broker.declaration import ExchangeSpec, check_alive, check_lock, check_properties
 from amqpd.broker.events import INTERNAL_USER, Events
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.exchanges.base import Exchange, ExchangeHost
@@ -31,13 +30,12 @@ from amqpd.broker.queues.room import Room
 from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.queues.types import QUEUE_TYPES
-from amqpd.broker.routing import Routed, route, without_blind_copies
+from amqpd.broker.routing import Routed, keys_of_stored, route, without_blind_copies
 from amqpd.broker.settings import QueueSettings, effective_alternate, effective_settings
 from amqpd.errors import NotFound, NotImplementedByServer, PreconditionFailed
 from amqpd.wire.table import Table
 
 # Name and type of what every virtual host has from the beginning, beside the default exchange.
-PARTITION_ORDER: Final = "x-stream-partition-order"  # which partition a binding of a super stream leads to
 PREDECLARED: Final = (
     ("amq.direct", "direct"),
     ("amq.fanout", "fanout"),
@@ -120,7 +118,10 @@ class VHost(QueueHost, ExchangeHost):
         """
         cls = EXCHANGE_TYPES[spec.kind]
         cls.validate(spec.arguments)
+        if cls.keeps_messages and spec.durable and not spec.folder:
+            spec.folder = self.context.storage.new_folder()
         created = cls(name, spec.durable, spec.auto_delete, spec.internal, spec.arguments)
+        created.folder = spec.folder
         created.attach(self)
         self.exchanges[name] = created
         self._set_alternate(created)
@@ -170,10 +171,11 @@ class VHost(QueueHost, ExchangeHost):
         """Look a queue up that this connection may use.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or its disk failed.
             ResourceLocked: it is exclusive to another connection.
         """
         found = self.queue(name)
+        check_alive(found)
         check_lock(found, owner)
         return found
 
@@ -181,14 +183,12 @@ class VHost(QueueHost, ExchangeHost):
         """Create a queue under a free name.
 
         Raises:
-            PreconditionFailed: an argument that the queue's type refuses, or a type that amqpd does not have yet.
+            PreconditionFailed: an argument that the queue's type refuses.
         """
         kind = effective_type(name, self.name, spec.arguments)
         validate_queue_arguments(name, self.name, kind, spec.arguments)
         check_properties(name, self.name, kind, spec)
-        cls = QUEUE_TYPES.get(kind)
-        if cls is None:
-            raise PreconditionFailed(f"queue type '{kind}' of {self.queue_text(name)} is not available in amqpd yet")
+        cls = QUEUE_TYPES[kind]
         storage = self.context.storage
         if spec.durable and spec.owner is None and not spec.folder:
             spec.folder = storage.new_folder()
@@ -211,6 +211,8 @@ class VHost(QueueHost, ExchangeHost):
             NotImplementedByServer: a condition that the queue's type does not support.
             PreconditionFailed: if_unused and it has consumers, or if_empty and it has ready messages.
         """
+        if queue.broken:
+            if_unused = if_empty = False  # nobody can tell (RabbitMQ)
         if not queue.supports_conditional_delete and (if_unused or if_empty):
             flag = "if-unused" if if_unused else "if-empty"
             raise NotImplementedByServer(
@@ -221,7 +223,7 @@ class VHost(QueueHost, ExchangeHost):
             if_unused = if_empty = False
         if if_unused and len(queue.consumers):
             raise PreconditionFailed(f"{queue} in use")
-        count = queue.message_count if queue.honours_delete_conditions else 0
+        count = queue.message_count if queue.honours_delete_conditions and not queue.broken else 0
         if if_empty and count:
             raise PreconditionFailed(f"{queue} not empty")
         if self.queues.pop(queue.name, None) is None:
@@ -254,9 +256,8 @@ class VHost(QueueHost, ExchangeHost):
     def partition_of(self, queue: Queue) -> int:
         for source in self._sources.get(queue, {}):
             for binding in source.bindings_to(queue):
-                order = integer_of(binding.arguments.get(PARTITION_ORDER))
-                if order is not None and order >= 0:
-                    return order
+                if binding.partition >= 0:
+                    return binding.partition
         return 0
 
     def _queue_failed(self, name: str, error: OSError) -> None:
@@ -385,6 +386,13 @@ class VHost(QueueHost, ExchangeHost):
         delivered = without_blind_copies(message)
         for sink in sinks:
             sink.publish(delivered)
+
+    def release(self, exchange: Exchange, message: Message) -> None:
+        for sink in self.sinks_of(exchange, keys_of_stored(message), message):
+            sink.publish(message)
+
+    def exchange_failed(self, exchange: Exchange, error: OSError) -> None:
+        self.context.storage.queue_failed(self.exchange_text(exchange.name), error)
 
     def _unbind_everywhere(self, destination: Destination, actor: str) -> list[Exchange]:
         self.generation += 1

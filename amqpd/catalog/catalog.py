@@ -39,7 +39,7 @@ _REMOVE_VHOST: Final = tuple(
         ("vhosts", "name"),
     )
 )
-_ADD_EXCHANGE: Final = "INSERT OR REPLACE INTO exchanges VALUES (?, ?, ?, ?, ?, ?)"
+_ADD_EXCHANGE: Final = "INSERT OR REPLACE INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REMOVE_EXCHANGE: Final = "DELETE FROM exchanges WHERE vhost = ? AND name = ?"
 _ADD_QUEUE: Final = "INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?)"
 _REMOVE_QUEUE: Final = "DELETE FROM queues WHERE id = ?"
@@ -152,7 +152,7 @@ class Catalog:
         return cls(connection, path, created, start)
 
     def next_queue_id(self) -> int:
-        """An id that no queue of this catalog ever had, or was to have when the broker was killed."""
+        """An id that no queue or exchange of this catalog ever had, or was to have when the broker was killed."""
         self._last_id += 1
         return self._last_id
 
@@ -298,8 +298,8 @@ def _load(connection: sqlite3.Connection) -> Topology:
     return Topology(
         [VHostRow(*row) for row in ask("SELECT * FROM vhosts ORDER BY name")],
         [
-            ExchangeRow(vhost, name, kind, auto_delete == 1, internal == 1, arguments)
-            for vhost, name, kind, auto_delete, internal, arguments in ask(
+            ExchangeRow(vhost, name, kind, auto_delete == 1, internal == 1, arguments, number)
+            for vhost, name, kind, auto_delete, internal, arguments, number in ask(
                 "SELECT * FROM exchanges ORDER BY vhost, name"
             )
         ],

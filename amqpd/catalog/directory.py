@@ -5,7 +5,7 @@
     lock            held while a process uses the directory; its pid for people to read
     format          one line: "amqpd data format 1"
     catalog.sqlite  what is declared (catalog.py)
-    queues/         a folder for each durable queue
+    queues/         a folder for each durable queue, and for each durable exchange that holds messages
     spill/          messages paged out of memory that need not survive; emptied at start
 
 Rule: what may live here is whether a directory can be used, and where things are in it; not what is in them.
@@ -102,7 +102,7 @@ class DataDirectory:
         return cls(path, None)
 
     def highest_queue(self) -> int:
-        """The highest number of a queue that has a folder, 0 if there is none."""
+        """The highest number of a queue or exchange that has a folder, 0 if there is none."""
         return max((int(folder.name) for folder in self.queues.iterdir() if folder.name.isdecimal()), default=0)
 
     def close(self) -> None:

@@ -29,6 +29,8 @@ class ExchangeRow(NamedTuple):
     auto_delete: bool
     internal: bool
     arguments: bytes
+    id: int = 0
+    """Of an exchange that keeps messages, from Catalog.next_queue_id(); 0 of all others."""
 
 
 class QueueRow(NamedTuple):

@@ -37,7 +37,16 @@ _FIRST: Final = (
         PRIMARY KEY (vhost, name, is_operator)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+# Exchanges that keep messages have ids, from the same numbers as queues. One that is there already gets an id that no
+# start gives to a queue: each counts from its own number times 10**12, and none ever comes this far.
+_EXCHANGE_IDS: Final = (
+    "ALTER TABLE exchanges ADD COLUMN id INTEGER NOT NULL DEFAULT 0",
+    """UPDATE exchanges SET id = (SELECT value * 1000000000000 + 900000000000 FROM counters WHERE name = 'starts')
+        + (SELECT count(*) FROM exchanges e WHERE (e.vhost, e.name) < (exchanges.vhost, exchanges.name))
+        WHERE kind = 'x-delayed-message'""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _EXCHANGE_IDS)
 """Entry n turns a file of user_version n into one of n + 1."""
 
 VERSION: Final = len(MIGRATIONS)

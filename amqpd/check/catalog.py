@@ -18,12 +18,13 @@ from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.policy import Policy, PolicyError
 from amqpd.broker.queues.types import QUEUE_TYPES
 from amqpd.catalog import schema
-from amqpd.catalog.rows import QueueRow
+from amqpd.catalog.rows import ExchangeRow, QueueRow
 from amqpd.check.findings import CatalogReport, Finding
 from amqpd.wire.table import Table, TableError
 
 TABLES: Final = ("vhosts", "exchanges", "queues", "bindings", "policies")
 _MOST_TOLD: Final = 20  # rows of one sort; a broken file may have a million
+_EXCHANGES_HAVE_IDS: Final = 2  # from this schema on
 _DEFAULT_VHOST: Final = "/"
 _DANGLING: Final = """
     SELECT b.vhost, b.source, b.destination FROM bindings b WHERE
@@ -48,6 +49,8 @@ class CatalogCheck:
     def __init__(self, path: Path) -> None:
         self.report = CatalogReport()
         self.queues: list[QueueRow] = []
+        self.holding: list[ExchangeRow] = []
+        """Exchanges that keep messages."""
         self._path = path
         self._vhosts: set[object] = {_DEFAULT_VHOST}
 
@@ -112,6 +115,14 @@ class CatalogCheck:
                 "SELECT id, vhost, name, kind, auto_delete FROM queues ORDER BY vhost, name"
             )
         ]
+        if self.report.schema >= _EXCHANGES_HAVE_IDS:
+            self.holding = [
+                ExchangeRow(vhost, name, kind, auto_delete == 1, internal == 1, b"", number)
+                for vhost, name, kind, auto_delete, internal, number in rows(
+                    "SELECT vhost, name, kind, auto_delete, internal, id FROM exchanges WHERE id > 0"
+                    " ORDER BY vhost, name"
+                )
+            ]
 
     def _each(self, rows: sqlite3.Cursor, judge: Callable[[_Row], None]) -> None:
         """Judge every row of a table: what cannot be brought back is corrupt."""

@@ -14,12 +14,15 @@ from amqpd.broker.storage import QUEUES
 from amqpd.catalog.catalog import IDS_PER_START
 from amqpd.catalog.directory import FORMAT, DataDirectory
 from amqpd.check.catalog import CatalogCheck
-from amqpd.check.findings import Cure, Finding, Findings, Mend, QueueReport, Report, StoreReport
-from amqpd.check.store import StoreCheck
+from amqpd.check.cursors import check_cursors
+from amqpd.check.findings import Cure, CursorsReport, Finding, Findings, Mend, QueueReport, Report, StoreReport
+from amqpd.check.store import STREAM, StoreCheck
+from amqpd.log.cursors import KIND as CURSORS
 from amqpd.log.files import DiskFiles, Files
+from amqpd.log.journal_write import journals_in, path_of
+from amqpd.net.control_address import CONTROL_SOCKET
 
 LOST_AND_FOUND: Final = "lost-and-found"
-QUORUM: Final = "quorum"
 _BELONGS: Final = frozenset(
     {
         "lock",
@@ -31,6 +34,7 @@ _BELONGS: Final = frozenset(
         "spill",
         "lost+found",
         LOST_AND_FOUND,
+        CONTROL_SOCKET,
     }
 )
 _LEFT_OVER: Final = frozenset({"format.new"})
@@ -64,6 +68,7 @@ class DirectoryCheck:
         report = Report(str(self._directory.path), FORMAT, catalog.run())
         try:
             known = [QueueReport(str(row.id), row.vhost, row.name, row.kind) for row in catalog.queues]
+            known += [QueueReport(str(row.id), row.vhost, row.name, row.kind, "exchange") for row in catalog.holding]
             found = set(self._files.names(QUEUES))
             if report.catalog.readable:
                 report.queues = known
@@ -82,7 +87,14 @@ class DirectoryCheck:
     def again(self, queue: QueueReport, store: StoreReport) -> StoreReport:
         """Check one store of a queue again."""
         try:
-            return StoreCheck(self._files, store.folder, queue.kind == QUORUM, ignore).run()
+            return StoreCheck(self._files, store.folder, queue.kind, ignore).run()
+        finally:
+            self._files.close()
+
+    def cursors_again(self, queue: QueueReport) -> CursorsReport:
+        """Check the cursors of a stream again."""
+        try:
+            return check_cursors(self._files, queue.cursors.folder)
         finally:
             self._files.close()
 
@@ -90,16 +102,23 @@ class DirectoryCheck:
         folder = f"{QUEUES}/{queue.number}"
         if not self._full(folder).is_dir():
             return  # nothing was ever stored
+        cursors: list[str] = []
+        if queue.kind in (STREAM, None):
+            queue.cursors = check_cursors(self._files, folder)
+            self._advance(queue.cursors.octets)
+            cursors = [path_of(folder, CURSORS, number) for number in journals_in(self._files, folder, CURSORS)]
         for name in self._files.names(folder):
             path = f"{folder}/{name}"
+            if path in cursors:
+                continue
             if name.isdecimal() and self._full(path).is_dir():
-                queue.stores.append(StoreCheck(self._files, path, queue.kind == QUORUM, self._advance).run())
+                queue.stores.append(StoreCheck(self._files, path, queue.kind, self._advance).run())
             else:
                 rest.notes.append(Finding(path, 0, 0, "not amqpd's; it is left alone"))
         self._files.close()
 
     def _orphan(self, name: str, report: Report) -> None:
-        """A folder of no queue: mostly, the queue was deleted just before the broker was killed."""
+        """A folder of nobody: mostly, its queue or exchange was deleted just before the broker was killed."""
         path = f"{QUEUES}/{name}"
         octets = octets_below(self._full(path))
         self._advance(octets)
@@ -108,7 +127,7 @@ class DirectoryCheck:
             report.rest.corrupt.append(Finding(path, 0, octets, text))
             report.rest.incurable += 1
             return
-        text = "the queue of this folder is not in the catalog; the next start removes the folder"
+        text = "the queue or exchange of this folder is not in the catalog; the next start removes the folder"
         report.rest.notes.append(Finding(path, 0, octets, text))
         report.rest.mend(Mend(Cure.REMOVE_FOLDER, path))
 

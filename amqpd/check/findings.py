@@ -39,6 +39,8 @@ class Cure(Enum):
     """The folder goes, with all that is in it."""
     REPLACE_JOURNAL = "replace journal"
     """A new acknowledgement journal says what can be read of those in the folder."""
+    REPLACE_CURSORS = "replace cursors"
+    """A new file of cursors says what can be read of those in the folder."""
 
 
 @dataclass(frozen=True)
@@ -104,23 +106,40 @@ class StoreReport(Findings):
 
 
 @dataclass
+class CursorsReport(Findings):
+    """The named cursors of a stream.
+
+    Attributes:
+        cursors: how many there are.
+        octets: on the disk.
+    """
+
+    folder: str = ""
+    cursors: int = 0
+    octets: int = 0
+
+
+@dataclass
 class QueueReport:
-    """A durable queue.
+    """A durable queue, or a durable exchange that holds messages.
 
     Args:
         name: None for a folder of which nothing else is known, because the catalog cannot be read.
+        what: it is.
     """
 
     number: str
     vhost: str | None
     name: str | None
     kind: str | None
+    what: str = "queue"
     stores: list[StoreReport] = field(default_factory=list)
+    cursors: CursorsReport = field(default_factory=CursorsReport)
 
     @property
     def label(self) -> str:
-        """The queue as reply texts call it."""
-        return f"queue {self.number}" if self.name is None else f"queue '{self.name}' in vhost '{self.vhost}'"
+        """The queue or exchange as reply texts call it."""
+        return f"queue {self.number}" if self.name is None else f"{self.what} '{self.name}' in vhost '{self.vhost}'"
 
 
 @dataclass
@@ -163,7 +182,7 @@ class Report:
     @property
     def parts(self) -> list[Findings]:
         """Everything that has findings."""
-        return [self.catalog, *self.stores, self.rest]
+        return [self.catalog, *self.stores, *[queue.cursors for queue in self.queues], self.rest]
 
     @property
     def corrupt(self) -> list[Finding]:

@@ -16,7 +16,9 @@ from amqpd.catalog.directory import DataDirectory, sync_folder
 from amqpd.check.directory import LOST_AND_FOUND, DirectoryCheck, ignore
 from amqpd.check.findings import Cure, Findings, Mend, Report
 from amqpd.log.acks import Acks
+from amqpd.log.cursors import Cursors
 from amqpd.log.files import DiskFiles
+from amqpd.log.journal_write import JournalWrite
 from amqpd.log.ranges import LIMIT, Ranges
 from amqpd.log.rewrite import Rewrite
 from amqpd.log.segment import Segment, base_and_generation
@@ -101,6 +103,7 @@ class Repair:
             Cure.REMOVE: self._remove,
             Cure.REMOVE_FOLDER: self._remove_folder,
             Cure.REPLACE_JOURNAL: self._replace_journal,
+            Cure.REPLACE_CURSORS: self._replace_cursors,
         }
 
     def run(self) -> None:
@@ -117,6 +120,9 @@ class Repair:
                         lost = store.lost
                         queue.stores[index] = DirectoryCheck(self._directory, ignore).again(queue, store)
                         queue.stores[index].lost = lost
+                if queue.cursors.mends:
+                    self._mend(queue.cursors)
+                    queue.cursors = DirectoryCheck(self._directory, ignore).cursors_again(queue)
             self._mend(self._report.rest)
             self._forget_mended(self._report.rest)
         finally:
@@ -171,17 +177,31 @@ class Repair:
         return "was taken out, with all that was in it"
 
     def _replace_journal(self, mend: Mend) -> str:
-        for name in self._files.names(mend.path):
-            if name.startswith("acks."):
-                self._kept.keep(f"{mend.path}/{name}")
+        self._keep_all(mend.path, "acks.")
         acks = Acks(self._files, mend.path)
         acks.open()
-        job = acks.begin()
+        number = self._replaced(mend.path, acks.begin())
+        return f"acks.{number} says what could be read of the acknowledgements before"
+
+    def _replace_cursors(self, mend: Mend) -> str:
+        self._keep_all(mend.path, "cursors.")
+        cursors = Cursors(self._files, mend.path)
+        cursors.open()
+        number = self._replaced(mend.path, cursors.begin())
+        return f"cursors.{number} says what could be read of the cursors before"
+
+    def _keep_all(self, folder: str, start: str) -> None:
+        for name in self._files.names(folder):
+            if name.startswith(start):
+                self._kept.keep(f"{folder}/{name}")
+
+    def _replaced(self, folder: str, job: JournalWrite | None) -> int:
+        """Write what is to replace the files of a folder; its number."""
         assert job is not None  # what is not as it should be is replaced
         job.run()
         job.sync()
-        self._files.sync_folder(mend.path)
-        return f"acks.{job.number} says what could be read of the acknowledgements before"
+        self._files.sync_folder(folder)
+        return job.number
 
 
 def all_but(offsets: tuple[int, ...]) -> Ranges:

@@ -6,6 +6,7 @@ Rule: what may live here knows which files belong into such a folder, and how th
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from amqpd.check.findings import Cure, Finding, Mend, StoreReport
 from amqpd.check.payload import Payloads
@@ -19,7 +20,10 @@ from amqpd.log.recovery import is_left_over
 from amqpd.log.scan import Scan
 from amqpd.log.segment import HEADER, VERSION, Segment, base_and_generation, header_is_whole, version_in
 
-_NO_LIMIT = 1 << 62
+STREAM: Final = "stream"
+KEEP_ALL: Final = frozenset({"quorum", STREAM, "x-delayed-message"})
+"""Queue types that write every position, unless it is acknowledged first."""
+_NO_LIMIT: Final = 1 << 62
 
 
 class StoreCheck:
@@ -28,15 +32,16 @@ class StoreCheck:
     Args:
         files: where it is.
         folder: of the store.
-        keeps_all: every position of it is written, unless it is acknowledged first (quorum queues).
+        kind: of the queue, None if that is not known.
         advance: told how many octets were read.
     """
 
-    def __init__(self, files: Files, folder: str, keeps_all: bool, advance: Callable[[int], None]) -> None:
+    def __init__(self, files: Files, folder: str, kind: str | None, advance: Callable[[int], None]) -> None:
         self.report = StoreReport(folder=folder)
         self._files = files
         self._folder = folder
-        self._keeps_all = keeps_all
+        self._keeps_all = kind in KEEP_ALL
+        self._retains = kind == STREAM
         self._advance = advance
         self._gone = Ranges()
         self._newest: dict[int, int] = {}  # generation of each base
@@ -148,7 +153,9 @@ class StoreCheck:
         path = self._path(name)
         size = self._files.size(path)
         self.report.mend(Mend(Cure.REMOVE, path))
-        if name.endswith(".idx") and base not in self._newest:
+        oldest = min(self._newest, default=0)
+        expired = self._retains and base < oldest  # retention took the segment, and power loss brought this back
+        if name.endswith(".idx") and base not in self._newest and not expired:
             known = Checkpoint.decode(self._files.read(path, 0, size))
             lost = 0 if known is None else missing(known, Ranges(), self._gone)
             if lost > 0:

@@ -10,9 +10,10 @@ from operator import attrgetter
 from typing import Final
 
 from amqpd.check.findings import Finding, QueueReport, Report, StoreReport
+from amqpd.cli.tables import count_text, printable, table
 
 HEADINGS: Final = ("VHOST", "QUEUE", "TYPE", "SEGMENTS", "ON DISK", "RECORDS", "MESSAGES", "BODIES", "ACKED")
-_LEFT: Final = 3  # so many columns hold texts, the others numbers
+LEFT: Final = 3  # so many of those columns hold texts
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 _TABLES: Final = {
     "vhosts": ("virtual host", "virtual hosts"),
@@ -29,8 +30,9 @@ def lines(report: Report, repaired: bool) -> Iterator[str]:
     yield f"catalog: {catalog_line(report)}"
     if report.queues:
         yield ""
-        yield from table([HEADINGS, *(queue_row(queue) for queue in report.queues), total_row(report)])
+        yield from table([HEADINGS, *(queue_row(queue) for queue in report.queues), total_row(report)], LEFT)
     labels = {store.folder: queue.label for queue in report.queues for store in queue.stores}
+    labels |= {queue.cursors.folder: queue.label for queue in report.queues if queue.cursors.folder}
     yield from section("corrupt", findings(report.corrupt, labels))
     yield from section("notes", findings(report.notes, labels))
     yield from section("mended", map(printable, report.mended))
@@ -59,7 +61,10 @@ def catalog_line(report: Report) -> str:
 def queue_row(queue: QueueReport) -> tuple[str, ...]:
     """A queue's line in the table."""
     names = ("?", queue.number, "?") if queue.name is None else (queue.vhost or "", queue.name, queue.kind or "")
-    return (*map(printable, names), *sums(queue.stores))
+    numbers = sums(queue.stores)
+    if queue.kind == "stream":
+        numbers = (*numbers[:-1], "-")  # nothing is acknowledged there
+    return (*map(printable, names), *numbers)
 
 
 def total_row(report: Report) -> tuple[str, ...]:
@@ -78,17 +83,6 @@ def sums(stores: list[StoreReport]) -> tuple[str, ...]:
         size_text(sum(store.bodies for store in stores)),
         f"{100 * (stored - live) // stored} %" if stored else "-",
     )
-
-
-def table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """Rows as aligned lines."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if index < _LEFT else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
 
 
 def findings(found: list[Finding], labels: dict[str, str]) -> Iterator[str]:
@@ -110,7 +104,7 @@ def place(finding: Finding) -> str:
 
 def verdict(report: Report, repaired: bool) -> str:
     """How it stands, in one sentence."""
-    held = f"{messages_text(live_of(report))} in {count_text(len(report.queues), 'queue', 'queues')}"
+    held = f"{messages_text(live_of(report))} in {places_text(report.queues)}"
     lost = f"; {messages_text(report.lost)} that nobody acknowledged {'is' if report.lost == 1 else 'are'} lost"
     end = lost if report.lost else ""
     if report.kept_in is not None:
@@ -136,14 +130,16 @@ def live_of(report: Report) -> int:
     return sum(store.live for store in report.stores)
 
 
+def places_text(queues: list[QueueReport]) -> str:
+    """So many queues; exchanges are told if there are any."""
+    exchanges = sum(queue.what == "exchange" for queue in queues)
+    text = count_text(len(queues) - exchanges, "queue", "queues")
+    return f"{text} and {count_text(exchanges, 'exchange', 'exchanges')}" if exchanges else text
+
+
 def messages_text(number: int) -> str:
     """So many messages."""
     return count_text(number, "message", "messages")
-
-
-def count_text(number: int, one: str, many: str) -> str:
-    """A number and what it counts."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def size_text(octets: int) -> str:
@@ -156,11 +152,6 @@ def size_text(octets: int) -> str:
         if size < 999.95:
             return f"{size:.1f} {unit}"
     return f"{size:.1f} {_UNITS[-1]}"
-
-
-def printable(text: str) -> str:
-    """The text without what could play with the terminal: names of queues may hold any character."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def as_dict(report: Report) -> dict[str, object]:
@@ -186,4 +177,5 @@ def queue_dict(queue: QueueReport) -> dict[str, object]:
     """A queue for machines."""
     names = ("segments", "octets", "records", "stored", "live", "bodies", "lost")
     numbers = {name: sum(getattr(store, name) for store in queue.stores) for name in names}
-    return {"id": queue.number, "vhost": queue.vhost, "name": queue.name, "type": queue.kind, **numbers}
+    names_and_type = {"id": queue.number, "vhost": queue.vhost, "name": queue.name, "type": queue.kind}
+    return {**names_and_type, **numbers, "cursors": queue.cursors.cursors}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
 from amqpd.cli.build import version_line
 from amqpd.cli.check_data import check_data
-from amqpd.cli.options import ConfigCommand
-from amqpd.config import Config, ConfigError, default_files, find_file, load
+from amqpd.cli.options import BAD_CONFIGURATION, ConfigCommand, configuration
+from amqpd.cli.stream import stream
+from amqpd.cli.super_stream import super_stream
+from amqpd.config import ConfigError
 
-BAD_CONFIGURATION = 2
 VERSION_HELP = "Show the version, and whether it is the compiled form, and exit."
 
 
@@ -66,16 +66,8 @@ def serve(config: str | None, **options: object) -> None:
 
 
 cli.add_command(check_data)
-
-
-def configuration(path: str | None, options: dict[str, object]) -> Config:
-    """The Config of this process: what load() makes of its command line, its environment and its file.
-
-    Raises:
-        ConfigError: as load() and find_file() do.
-    """
-    file = find_file(path, os.environ, default_files(os.environ, sys.platform))
-    return load(options, os.environ, file)
+cli.add_command(stream)
+cli.add_command(super_stream)
 
 
 def main() -> None:

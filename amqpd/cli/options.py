@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
+from typing import Final
 
 import click
 
-from amqpd.config import SECTIONS, SETTINGS, Config, Setting, option_name
+from amqpd.config import (
+    SECTIONS,
+    SETTINGS,
+    Config,
+    Setting,
+    default_files,
+    find_file,
+    load,
+    option_name,
+)
 from amqpd.kinds import Flag, Hosts
+
+BAD_CONFIGURATION: Final = 2
 
 
 class ConfigOption(click.Option):
@@ -77,3 +91,13 @@ def default_note(name: str, setting: Setting) -> str:
 def default_text(value: object) -> str:
     """A default as one would write it on the command line."""
     return " ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def configuration(path: str | None, options: dict[str, object]) -> Config:
+    """The Config of this process: what load() makes of its command line, its environment and its file.
+
+    Raises:
+        ConfigError: as load() and find_file() do.
+    """
+    file = find_file(path, os.environ, default_files(os.environ, sys.platform))
+    return load(options, os.environ, file)

@@ -11,80 +11,13 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.log.commit import Job
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
-from amqpd.log.journal import DELTA, SNAPSHOT, Journal, damages_of, entry, header
+from amqpd.log.journal import DELTA, MAGIC, SNAPSHOT, VERSION, Journal, damages_of, entry
+from amqpd.log.journal_write import GROWTH, SMALL, JournalWrite, header_of, journals_in, path_of
 from amqpd.log.ranges import Ranges, ranges_of
 
-# A file is replaced by a snapshot when it is larger than this and has grown to so many times what it began with.
-SMALL: Final = 64 * 1024
-GROWTH: Final = 4
-
-
-@final
-class AcksWrite(Job):
-    """What is to be written to a journal. It may be run again when it failed.
-
-    Args:
-        files: where the journal is.
-        folder: the queue's.
-        number: of the file.
-        position: in the file, where data is put; 0 makes the file.
-        data: one entry, behind a header when the file is new.
-        named: the file's name is safe.
-        obsolete: paths that are removed once a new file is safe.
-
-    Attributes:
-        safe: it survives power loss.
-        doubted: a sync failed. The disk may have lost what earlier jobs wrote and nobody synced, too.
-    """
-
-    def __init__(
-        self, files: Files, folder: str, number: int, position: int, data: bytes, named: bool, obsolete: list[str]
-    ) -> None:
-        self.number = number
-        self.position = position
-        self.data = data
-        self.named = named
-        self.obsolete = obsolete
-        self.safe = False
-        self.doubted = False
-        self._files = files
-        self._folder = folder
-        self._path = path_of(folder, number)
-
-    def run(self) -> None:
-        """Write. Blocks; may raise OSError. A file that replaces others is synced here, and they are removed."""
-        self.safe = False
-        if self.position == 0:
-            self._files.make_folder(self._folder)
-        self._files.write(self._path, self.position, self.data)
-        if self.obsolete:
-            self.sync()
-            for path in self.obsolete:
-                self._files.remove(path)
-
-    def sync(self) -> None:
-        """Make it and what earlier jobs wrote survive power loss. Blocks; after an OSError run() comes first again."""
-        if self.safe:
-            return
-        try:
-            self._files.sync(self._path)
-        except OSError:
-            self.doubted = True
-            raise
-        if not self.named:
-            self._sync_names()
-        self.safe = True
-
-    def _sync_names(self) -> None:
-        """The file's name, the folder's, and those of the folders it is in: make_folder may have made them all."""
-        folder = self._folder
-        self._files.sync_folder(folder)
-        while folder:
-            folder = folder.rpartition("/")[0]
-            self._files.sync_folder(folder)
+KIND: Final = "acks"
 
 
 @final
@@ -102,26 +35,29 @@ class Acks:
     Attributes:
         gone: every position that is not live: acknowledged, dropped, or never written. As of the last gather().
         delivered: every position below was handed out at least once.
-        counts: how often a live position came back.
+        marks: what the owner has noted of live positions, a number from 0 to 255 each; it stays until they are gone.
+        counts: how often a live position was delivered, if more than once.
     """
 
     def __init__(self, files: Files, folder: str, small: int = SMALL) -> None:
         self.gone = Ranges()
         self.delivered: i64 = 0
         self.counts: dict[int, int] = {}
+        self.marks: dict[int, int] = {}
         self._files = files
         self._folder = folder
         self._small = small
         self._settled: list[i64] = []
         self._fresh = Ranges()  # gone, and not in a job yet
         self._fresh_counts: dict[int, int] = {}
+        self._fresh_marks: dict[int, int] = {}
         self._told_delivered: i64 = 0  # the last one that is in a job
         self._number: int = 0  # of the file; it exists if _size > 0
         self._size: int = 0
         self._first_size: int = 0  # with its snapshot alone
         self._named = False  # its name is safe
         self._obsolete: list[str] = []  # files that are not as they should be; the next job replaces them
-        self._job: AcksWrite | None = None
+        self._job: JournalWrite | None = None
 
     @property
     def next_position(self) -> i64:
@@ -130,8 +66,9 @@ class Acks:
         A new message must not get a lower one, even if no record says so: a position that is gone stays gone.
         """
         highest: i64 = max(self.gone.last() + 1, self.delivered)
-        for position in self.counts:
-            highest = max(highest, position + 1)
+        for positions in (self.counts, self.marks):
+            for position in positions:
+                highest = max(highest, position + 1)
         return highest
 
     def open(self) -> list[Damage]:
@@ -154,7 +91,7 @@ class Acks:
         self._number = newest.number
         self._size = newest.end
         self._first_size = newest.first_size
-        if len(journals) > 1 or not newest.intact:
+        if len(journals) > 1 or not newest.intact or newest.version < VERSION:
             self._obsolete = [journal.path for journal in journals]
         return damages_of(journals)
 
@@ -173,11 +110,19 @@ class Acks:
         if self.counts:
             self.counts = _outside(self.counts, first, last)
             self._fresh_counts = _outside(self._fresh_counts, first, last)
+        if self.marks:
+            self.marks = _outside(self.marks, first, last)
+            self._fresh_marks = _outside(self._fresh_marks, first, last)
 
     def returned(self, position: i64, deliveries: int) -> None:
-        """The position is live and came back; it was delivered so many times."""
+        """The position is live, and was delivered so many times."""
         self.counts[position] = deliveries
         self._fresh_counts[position] = deliveries
+
+    def mark(self, position: i64, mark: int) -> None:
+        """The position is live, and this is to be known of it after a restart."""
+        self.marks[position] = mark
+        self._fresh_marks[position] = mark
 
     def handed_out(self, position: i64) -> None:
         """Every position below this one was handed out. A lower one than before changes nothing."""
@@ -194,10 +139,10 @@ class Acks:
         runs = ranges_of(settled)
         self.gone.update(runs)
         self._fresh.update(runs)
-        if self.counts:
-            self._forget_counts(settled)
+        if self.counts or self.marks:
+            self._forget(settled)
 
-    def begin(self) -> AcksWrite | None:
+    def begin(self) -> JournalWrite | None:
         """Gather, and return everything that no job has written yet as one; None if that is nothing.
 
         Until finished() was called with it there must be no other.
@@ -206,16 +151,17 @@ class Acks:
         self.gather()
         if self._obsolete or (self._size > self._small and self._size > GROWTH * self._first_size):
             self._job = self._replacement()
-        elif self._fresh or self._fresh_counts or self._told_delivered != self.delivered:
+        elif self._fresh or self._fresh_counts or self._fresh_marks or self._told_delivered != self.delivered:
             self._job = self._addition() if self._size > 0 else self._replacement()
         else:
             return None
         self._fresh = Ranges()
         self._fresh_counts = {}
+        self._fresh_marks = {}
         self._told_delivered = self.delivered
         return self._job
 
-    def finished(self, write: AcksWrite) -> None:
+    def finished(self, write: JournalWrite) -> None:
         """The job was run. Whether it was synced makes no difference here."""
         assert write is self._job, "not the write that is under way"
         self._job = None
@@ -226,35 +172,36 @@ class Acks:
             self._first_size = self._size
             self._obsolete = []
         elif write.doubted:
-            self._obsolete = [path_of(self._folder, self._number)]
+            self._obsolete = [path_of(self._folder, KIND, self._number)]
 
-    def _addition(self) -> AcksWrite:
-        data = entry(DELTA, self._fresh, self.delivered, self._fresh_counts)
-        return AcksWrite(self._files, self._folder, self._number, self._size, data, self._named, [])
+    def _addition(self) -> JournalWrite:
+        data = entry(DELTA, self._fresh, self.delivered, self._fresh_counts, self._fresh_marks)
+        return JournalWrite(self._files, self._folder, KIND, self._number, self._size, data, self._named, [])
 
-    def _replacement(self) -> AcksWrite:
+    def _replacement(self) -> JournalWrite:
         """A new file with everything; the first one, too."""
-        data = header() + entry(SNAPSHOT, self.gone, self.delivered, self.counts)
+        data = header_of(MAGIC, VERSION) + entry(SNAPSHOT, self.gone, self.delivered, self.counts, self.marks)
         obsolete = self._obsolete
         if self._size > 0 and not obsolete:
-            obsolete = [path_of(self._folder, self._number)]
+            obsolete = [path_of(self._folder, KIND, self._number)]
         number = self._number + 1 if obsolete else self._number
-        return AcksWrite(self._files, self._folder, number, 0, data, False, obsolete)
+        return JournalWrite(self._files, self._folder, KIND, number, 0, data, False, obsolete)
 
-    def _forget_counts(self, settled: list[i64]) -> None:
+    def _forget(self, settled: list[i64]) -> None:
+        """Of what is gone nothing need be known."""
         for position in settled:
             self.counts.pop(position, None)
             self._fresh_counts.pop(position, None)
+            self.marks.pop(position, None)
+            self._fresh_marks.pop(position, None)
 
     def _journals(self) -> list[Journal]:
         """Every file there is, the newest first. All are read before anything is changed."""
         found: list[Journal] = []
-        for name in self._files.names(self._folder):
-            digits = name.removeprefix("acks.")
-            if digits.isdecimal() and name == f"acks.{int(digits)}":  # not acks.007 of somebody else's
-                path = f"{self._folder}/{name}"
-                found.append(Journal(path, int(digits), self._files.read(path, 0, self._files.size(path))))
-        return sorted(found, key=_number_of, reverse=True)
+        for number in journals_in(self._files, self._folder, KIND):
+            path = path_of(self._folder, KIND, number)
+            found.append(Journal(path, number, self._files.read(path, 0, self._files.size(path))))
+        return found
 
     def _take(self, journal: Journal) -> None:
         """Make the statements of a file one's own."""
@@ -263,16 +210,9 @@ class Acks:
         for position, count in journal.counts.items():
             self.counts[position] = max(count, self.counts.get(position, 0))
         self.counts = {position: count for position, count in self.counts.items() if not self.gone.covers(position)}
-
-
-def path_of(folder: str, number: int) -> str:
-    """Where the journal of that number is."""
-    return f"{folder}/acks.{number}"
+        self.marks.update(journal.marks)
+        self.marks = {position: mark for position, mark in self.marks.items() if not self.gone.covers(position)}
 
 
 def _outside(counts: dict[int, int], first: i64, last: i64) -> dict[int, int]:
     return {position: count for position, count in counts.items() if position < first or position > last}
-
-
-def _number_of(journal: Journal) -> int:
-    return journal.number

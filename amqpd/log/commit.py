@@ -4,6 +4,9 @@ While one commit is under way the next one gathers; so a slow disk makes commits
 topology are written and synced first, everything that takes something away (acknowledgements, deleted queues) after
 that: what is gone from one place on the disk has always arrived at the other.
 
+A commit that finds the disk full is tried again until there is room. Before each try, files are removed that need not
+wait for it (relief): else a disk that is full of messages would stay so, whoever consumes or deletes them.
+
 Rule: what may live here knows when something goes to the disk, not what. The one thread that owns the broker calls
 everything but Commit.run(), which may run in another one.
 """
@@ -52,7 +55,9 @@ class Member:
 
     def __init__(self) -> None:
         self.joined = False  # owned by Commits
-        self.patient = False  # its jobs are tried until they succeed, whatever the error is
+        self.ended = False  # nobody needs what it adds any more
+        # Its jobs are tried until they succeed, whatever the error is; and they may take something away, too.
+        self.patient = False
 
     def begin(self) -> Job | None:
         """Take what was gathered since the last time and adds something; None if there is nothing."""
@@ -60,6 +65,14 @@ class Member:
 
     def begin_late(self) -> Job | None:
         """The same for what takes something away. It runs after all that adds something was synced."""
+        return None
+
+    def relieve(self) -> Job | None:
+        """Take what can be removed at once to make room, while a commit waits for that; None if there is nothing.
+
+        It may run before anything that was gathered or is in that commit was written, and begin_late() may have
+        returned it already.
+        """
         return None
 
     def finished(self, job: Job) -> None:
@@ -123,6 +136,7 @@ class Commit:
         self.number: i64 = number
         self.steps: list[Step] = []
         self.late: list[Step] = []
+        self.relief: list[Step] = []  # what makes room for the others
         self.waiters: list[Waiter] = []
         self.octets: i64 = 0
         self._syncs_late = syncs_late
@@ -130,18 +144,17 @@ class Commit:
     @property
     def empty(self) -> bool:
         """There is nothing to run."""
-        return not self.steps and not self.late
+        return not self.steps and not self.late and not self.relief
 
     def run(self) -> None:
         """Do it, in whatever thread. Errors stay with their steps; run again, it does what is not done yet."""
-        steps = self.steps
-        for step in steps:
+        for step in self.relief:
             step.write()
-        for step in steps:
-            step.sync()
-        for step in steps:
-            if step.error is not None:
-                return
+            step.done = step.error is None  # it needs no sync: what is back after power loss was not needed
+        # Topology behind records: a queue that is deleted in it may be where a message has just died that is a record
+        # elsewhere now.
+        if not self._add(False) or not self._add(True):
+            return
         for step in self.late:
             step.write()
             if self._syncs_late:
@@ -149,9 +162,18 @@ class Commit:
             elif step.error is None:
                 step.done = True
 
+    def _add(self, patient: bool) -> bool:
+        """Write and sync what adds something, of all members of a sort; True if all of it is safe."""
+        steps = [step for step in self.steps if step.member.patient is patient]
+        for step in steps:
+            step.write()
+        for step in steps:
+            step.sync()
+        return all(step.done for step in steps)
+
     def failures(self) -> list[Step]:
         """Steps with an error, which is taken from them."""
-        return [step for step in self.steps + self.late if step.error is not None]
+        return [step for step in self.relief + self.steps + self.late if step.error is not None]
 
 
 @final
@@ -173,6 +195,10 @@ class Commits(Work):
         self.execute: Callable[[Commit], None] | None = None
         # The disk is full, or a patient member's job failed; None: that is over.
         self.on_stall: Callable[[OSError | None], None] | None = None
+        # Members that may have something to remove when the disk is full, beside those that have joined.
+        self.resting: Callable[[], list[Member]] | None = None
+        # What is settled now has gone elsewhere, with the commit that is being gathered: it must not be removed before.
+        self.moving = False
         self._members: list[Member] = []
         self._waiters: list[Waiter] = []
         self._gathered: i64 = 0
@@ -232,6 +258,7 @@ class Commits(Work):
             else:
                 step.abandoned = True
                 step.member.failed(step.job, error)
+        commit.relief = self._unfinished(commit.relief)
         commit.steps = self._unfinished(commit.steps)
         commit.late = self._unfinished(commit.late)
         if full is not None:
@@ -295,8 +322,22 @@ class Commits(Work):
         self.timers.call_later(RETRY_SECONDS, self._retry)
 
     def _retry(self) -> None:
-        if self._underway is not None:
-            self._execute(self._underway)
+        commit = self._underway
+        if commit is not None:
+            commit.steps = [step for step in commit.steps if not step.member.ended]
+            self._relieve(commit)
+            self._execute(commit)
+
+    def _relieve(self, commit: Commit) -> None:
+        """Let members make room for a commit that no thread is running now."""
+        members: dict[Member, None] = dict.fromkeys(step.member for step in commit.late)
+        members.update(dict.fromkeys(self._members))
+        if self.resting is not None:
+            members.update(dict.fromkeys(self.resting()))
+        for member in members:
+            job = member.relieve()
+            if job is not None:
+                commit.relief.append(Step(member, job))
 
     def close(self) -> None:
         """From now on everything is synced: the end is near."""

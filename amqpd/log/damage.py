@@ -26,7 +26,9 @@ class Damage:
         self.text = text
 
     def __str__(self) -> str:
-        return f"{self.path}, octets {self.position} to {self.position + self.length}: {self.text}"
+        if self.length == 0:
+            return f"{self.path}, octet {self.position}: {self.text}"
+        return f"{self.path}, octets {self.position} to {self.position + self.length - 1}: {self.text}"
 
     def __repr__(self) -> str:
         return f"Damage({self.path!r}, {self.position}, {self.length}, {self.text!r})"

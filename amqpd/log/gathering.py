@@ -6,11 +6,11 @@ Rule: what may live here turns appended records into octets of files; it touches
 from __future__ import annotations
 
 from typing import Final, final
-from zlib import crc32
 
 from librt.strings import BytesWriter, write_i32_le, write_i64_le
 from mypy_extensions import i32, i64
 
+from amqpd.log.checksum import crc32
 from amqpd.log.record import FRONT, PASSING, crc_at, front_of
 
 # A payload above this is not copied, and one above _SMALL not twice.
@@ -21,13 +21,13 @@ _SPARE: Final = 4096  # a buffer that grew beyond this is not kept: there may be
 
 
 @final
-class Piece:
-    """Octets and where they belong."""
+class Stretch:
+    """Pieces that belong behind each other, and where the first of them belongs."""
 
-    def __init__(self, path: str, position: i64, data: bytes) -> None:
+    def __init__(self, path: str, position: i64) -> None:
         self.path = path
         self.position = position
-        self.data = data
+        self.pieces: list[bytes] = []
 
 
 @final
@@ -40,17 +40,16 @@ class Gathering:
 
     def __init__(self) -> None:
         self.octets: i64 = 0
-        self._path = ""
+        self._stretch = Stretch("", 0)  # the last one; the buffer belongs behind it
         self._position: i64 = 0  # where the buffer belongs
-        self._pieces: list[Piece] = []
+        self._stretches: list[Stretch] = []  # those before it
         self._buffer = BytesWriter()
         self._body = BytesWriter()
 
     def go_to(self, path: str, position: i64) -> None:
         """What comes from now on belongs there."""
         self._cut()
-        self._path = path
-        self._position = position
+        self._next_stretch(path, position)
 
     def header(self, data: bytes) -> None:
         """The beginning of a segment."""
@@ -94,16 +93,23 @@ class Gathering:
                 self._cut()
         return crc_at(front, 4)
 
-    def take(self) -> list[Piece]:
-        """Return all pieces, which are gathered no longer."""
+    def take(self) -> list[Stretch]:
+        """Return everything, which is gathered no longer."""
         grown = self.octets > _SPARE
         self._cut()
-        pieces = self._pieces
-        self._pieces = []
+        self._next_stretch(self._stretch.path, self._position)
+        stretches = self._stretches
+        self._stretches = []
         self.octets = 0
         if grown:
             self._buffer = BytesWriter()
-        return pieces
+        return stretches
+
+    def _next_stretch(self, path: str, position: i64) -> None:
+        if self._stretch.pieces:
+            self._stretches.append(self._stretch)
+        self._stretch = Stretch(path, position)
+        self._position = position
 
     def _cut(self) -> None:
         if len(self._buffer) > 0:
@@ -111,5 +117,5 @@ class Gathering:
             self._buffer.truncate(0)
 
     def _add(self, data: bytes) -> None:
-        self._pieces.append(Piece(self._path, self._position, data))
+        self._stretch.pieces.append(data)
         self._position += len(data)

@@ -12,20 +12,26 @@ from typing import Final, final
 from librt.strings import BytesWriter, read_i32_le, read_i64_le, write_i32_le, write_i64_le
 from mypy_extensions import i64
 
-from amqpd.log.damage import Damage, NewerFormat
+from amqpd.log.damage import Damage
+from amqpd.log.journal_write import HEADER_SIZE, has_header
 from amqpd.log.ranges import LIMIT, Ranges
 
-# A file is this header (magic, format version, CRC of both), and entries: octets of the payload and their CRC (u32
-# each), payload. A payload is its kind (u8), delivered (i64), how many counts (u32), position (i64) and count (u32) of
-# each, and the encoded ranges that are gone. All numbers are little-endian.
+# A file is a header (journal_write.py) and entries: octets of the payload and their CRC (u32 each), payload. A payload
+# is its kind (u8), delivered (i64), how many counts (u32) and marks (u32), position (i64) and count (u32) of each,
+# position (i64) and mark (u8) of each, and the encoded ranges that are gone. All numbers are little-endian. In version
+# 1 there were no marks, nor their number.
 MAGIC: Final = b"amqpdack"
-VERSION: Final = 1
-HEADER_SIZE: Final = 16
+VERSION: Final = 2
 ENTRY_SIZE: Final = 8
-FIXED_SIZE: Final = 13
+FIXED_SIZE: Final = 17
+FIXED_SIZE_1: Final = 13  # in version 1
 COUNT_SIZE: Final = 12
-DELTA: Final = 1
-SNAPSHOT: Final = 2
+MARK_SIZE: Final = 9
+# Entries of version 1 have kinds of their own, so that they are understood even where the header is broken.
+DELTA_1: Final = 1
+SNAPSHOT_1: Final = 2
+DELTA: Final = 3
+SNAPSHOT: Final = 4
 
 
 @final
@@ -33,6 +39,7 @@ class Journal:
     """What one file says.
 
     Attributes:
+        version: of its format; that of today if its header cannot be read.
         whole: it begins with a header and a snapshot.
         first_size: where its snapshot ends.
         end: where its last entry ends.
@@ -45,13 +52,14 @@ class Journal:
         self.gone = Ranges()
         self.delivered: i64 = 0
         self.counts: dict[int, int] = {}
+        self.marks: dict[int, int] = {}
         self.damages: list[Damage] = []
         self.entries: int = 0
-        self.whole = False
+        self.whole = has_header(path, data, MAGIC, VERSION)
+        self.version = _u32(data, 8) if self.whole else VERSION
         self.first_size: int = 0
         self.end: int = 0
         self._data = data
-        self._read_header()
         self._read_entries()
         self._data = b""
 
@@ -63,15 +71,6 @@ class Journal:
     def damaged(self, start: int, end: int, text: str) -> None:
         """Something between two positions could not be read."""
         self.damages.append(Damage(self.path, start, end - start, text))
-
-    def _read_header(self) -> None:
-        header = self._data[:HEADER_SIZE]
-        if len(header) < HEADER_SIZE or header[:8] != MAGIC or zlib.crc32(header[:12]) != _u32(header, 12):
-            return
-        self.whole = True
-        version = _u32(header, 8)
-        if version > VERSION:
-            raise NewerFormat(self.path, version, VERSION)
 
     def _read_entries(self) -> None:
         position = HEADER_SIZE
@@ -95,14 +94,14 @@ class Journal:
     def _read_entry(self, position: int) -> int:
         """Use the entry at a position and return its octets, 0 if there is none."""
         data = self._data
-        if position + ENTRY_SIZE + FIXED_SIZE > self.size:
+        if position + ENTRY_SIZE + FIXED_SIZE_1 > self.size:
             return 0
         length = _u32(data, position)
         start = position + ENTRY_SIZE
-        if length < FIXED_SIZE or length > self.size - start:
+        if length < FIXED_SIZE_1 or length > self.size - start:
             return 0
         kind = data[start]
-        if kind != SNAPSHOT and kind != DELTA:
+        if kind < DELTA_1 or kind > SNAPSHOT:
             return 0
         payload = data[start : start + length]
         if zlib.crc32(payload) != _u32(data, position + 4) or not self._use(payload):
@@ -112,9 +111,15 @@ class Journal:
 
     def _use(self, payload: bytes) -> bool:
         """Make the statements of an entry this file's; False if they make no sense, CRC or not."""
+        first = payload[0] <= SNAPSHOT_1
+        start = FIXED_SIZE_1 if first else FIXED_SIZE
+        if len(payload) < start:
+            return False
         delivered: i64 = read_i64_le(payload, 1)
         number = _u32(payload, 9)
-        end = FIXED_SIZE + number * COUNT_SIZE
+        marked = 0 if first else _u32(payload, 13)
+        marks = start + number * COUNT_SIZE
+        end = marks + marked * MARK_SIZE
         if end > len(payload) or delivered < 0 or delivered > LIMIT:
             return False
         try:
@@ -124,8 +129,11 @@ class Journal:
         self.gone.update(gone)
         self.delivered = max(self.delivered, delivered)
         for index in range(number):
-            position = FIXED_SIZE + index * COUNT_SIZE
+            position = start + index * COUNT_SIZE
             self.counts[read_i64_le(payload, position)] = _u32(payload, position + 8)
+        for index in range(marked):
+            position = marks + index * MARK_SIZE
+            self.marks[read_i64_le(payload, position)] = payload[position + 8]
         return True
 
 
@@ -142,19 +150,18 @@ def damages_of(journals: list[Journal]) -> list[Damage]:
     return damages
 
 
-def header() -> bytes:
-    start = MAGIC + struct.pack("<I", VERSION)
-    return start + struct.pack("<I", zlib.crc32(start))
-
-
-def entry(kind: i64, gone: Ranges, delivered: i64, counts: dict[int, int]) -> bytes:
+def entry(kind: i64, gone: Ranges, delivered: i64, counts: dict[int, int], marks: dict[int, int]) -> bytes:
     writer = BytesWriter()
     writer.append(kind)
     write_i64_le(writer, delivered)
     write_i32_le(writer, len(counts))
+    write_i32_le(writer, len(marks))
     for position, count in counts.items():
         write_i64_le(writer, position)
         write_i32_le(writer, count)
+    for position, mark in marks.items():
+        write_i64_le(writer, position)
+        writer.append(mark)
     writer.write(gone.encode())
     payload = writer.getvalue()
     return struct.pack("<II", len(payload), zlib.crc32(payload)) + payload

@@ -20,6 +20,7 @@ from amqpd.log.reader import Reader
 from amqpd.log.record import FRONT, LARGEST_PAYLOAD, LARGEST_WEIGHT, Record
 from amqpd.log.recovery import Recovery
 from amqpd.log.rewrite import Rewrite
+from amqpd.log.scan import Scan
 from amqpd.log.segment import HEADER, SPAN, Segment, count_without, header_of
 from amqpd.log.write import LogRemoval, LogWrite, Part
 
@@ -64,6 +65,7 @@ class Log:
         self._new_folder = True  # its name, and the names in it, may not be safe
         self._new_names = True
         self._removed: list[str] = []
+        self._write: LogWrite | None = None  # that is under way
 
     def open(self) -> list[Damage]:
         """Find out what is on the disk, cut off a torn tail, and return what is wrong. Before anything else; blocks.
@@ -153,7 +155,7 @@ class Log:
             return None
         write = LogWrite(self._files, self._folder, self._new_folder)
         write.octets = self._gathering.octets
-        write.pieces = self._gathering.take()
+        write.stretches = self._gathering.take()
         write.last = self.next_offset - 1
         write.new_names = self._new_names
         write.unsynced = self._unsynced
@@ -169,6 +171,7 @@ class Log:
         for segment in self._unvouched:
             self._vouch(write, segment)
         self._unvouched = []
+        self._write = write
         return write
 
     def checkpoint(self) -> LogWrite | None:
@@ -192,6 +195,7 @@ class Log:
 
     def finished(self, write: LogWrite) -> None:
         """A job of begin() or checkpoint() is done: it was run, and maybe synced. What it wrote can be read now."""
+        self._write = None
         for part in write.parts:
             part.segment.written = part.size
         self.written = write.last
@@ -225,9 +229,16 @@ class Log:
         """
         return block_at(self._segments, offset)
 
-    def read_block(self, block: Block) -> list[Record]:
-        """Return the records of a block, in order. Blocks for one read of the file."""
-        return self._reader.read_block(block)
+    def scan_block(self, block: Block) -> Scan:
+        """Go through the records of a block, in order; then scanned() is to be called. Blocks for a read of the file.
+
+        Nothing may pass in a log that is read so.
+        """
+        return self._reader.scan_block(block)
+
+    def scanned(self, scan: Scan) -> None:
+        """A scan was gone through to its end: take note of what it could not read."""
+        self._reader.note(scan.damages)
 
     def offset_at(self, time: i64) -> i64:
         """Return the lowest offset whose record's time is not below; next_offset if there is none. Blocks.
@@ -287,6 +298,19 @@ class Log:
             self._segments[:] = kept
             self._reader.forget_place()
 
+    def relieve(self, gone: Ranges) -> None:
+        """Forget as much as possible, to make room on a full disk: the segment that is appended to as well.
+
+        A write that is under way must not be running now; it will not touch what is removed.
+
+        Args:
+            gone: offsets that need not wait for anything to be written elsewhere.
+        """
+        active = self._active
+        if active is not None and active.size > HEADER and active.written == active.size and active.live(gone) == 0:
+            self.seal()
+        self.forget(gone)
+
     def begin_late(self) -> LogRemoval | None:
         """Return the removal of what was forgotten or rewritten as a job; None if there is nothing to remove.
 
@@ -329,10 +353,21 @@ class Log:
         self._drop(rewrite.segment)
         self._reader.forget_place()
 
+    def give_up_rewrite(self, rewrite: Rewrite) -> bool:
+        """Drop a rewrite that is not running now if its segment was forgotten; True if so. Its file goes, too."""
+        if rewrite.segment in self._segments:
+            return False
+        self._drop(rewrite.result)
+        return True
+
     def _drop(self, segment: Segment) -> None:
         self._removed += [segment.path, segment.index_path]
         self._unvouched = [other for other in self._unvouched if other is not segment]
         self._unsynced = [path for path in self._unsynced if path != segment.path]
+        write = self._write
+        if write is not None:  # it waits for room on the disk
+            write.unsynced = [path for path in write.unsynced if path != segment.path]
+            write.checkpoints = [part for part in write.checkpoints if part.segment is not segment]
 
     def close(self) -> None:
         """Let go of what is gathered. Nothing is written; the files belong to whoever handed them in."""

@@ -79,19 +79,12 @@ class Reader:
             if found or not self._go_on(segment):
                 return found
 
-    def read_block(self, block: Block) -> list[Record]:
-        """Return the records of a block."""
-        found: list[Record] = []
-        if block.segment not in self._segments:
-            return found  # forgotten meanwhile
-        below = self.base_behind(find(self._segments, block.segment.base))
-        scan = Scan(self._files, block.segment, block.position, block.end, below, block.end - block.position)
-        while scan.next():
-            if not (scan.passing and scan.offset < self._passed):
-                found.append(Record(scan.offset, scan.time, scan.weight, scan.payload()))
-        if scan.damages:
-            self.note(scan.damages)
-        return found
+    def scan_block(self, block: Block) -> Scan:
+        """Return a scan of a block; of nothing if its segment was forgotten."""
+        segment = block.segment
+        below = self.base_behind(find(self._segments, segment.base))
+        end = block.end if segment in self._segments else block.position
+        return Scan(self._files, segment, block.position, end, below, block.end - block.position)
 
     def first_since(self, time: i64) -> i64:
         """Return the lowest offset whose record's time is not below; -1 if there is none."""

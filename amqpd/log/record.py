@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import struct
 from typing import Final, final
-from zlib import crc32
 
 from librt.strings import read_i32_le
 from mypy_extensions import i64
+
+from amqpd.log.checksum import crc32
 
 FRONT: Final = 28  # octets before the payload
 CHECKED: Final = 8  # octets before what the CRC is over

@@ -7,16 +7,17 @@ the file in memory, never the whole of it.
 from __future__ import annotations
 
 from typing import Final, final
-from zlib import crc32
 
 from librt.strings import read_i32_le, read_i64_le
 from mypy_extensions import i64
 
+from amqpd.log.checksum import crc32
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.record import CHECKED, FRONT, PASSING, crc_at
 from amqpd.log.segment import HEADER, SPAN, Segment
 
+BODY_FRONT: Final = FRONT - CHECKED  # octets of a record's body before its payload
 CHUNK: Final = 256 * 1024
 # Octets that the search for the next record may read and check in vain. Octets made to look like the beginnings of huge
 # records would otherwise keep a start busy for hours.
@@ -95,9 +96,14 @@ class Scan:
         self.weight = flags & (PASSING - 1)
         return True
 
+    @property
+    def body(self) -> bytes:
+        """The octets of the record that next() found, of which the payload begins at BODY_FRONT."""
+        return self._body
+
     def payload(self) -> bytes:
         """Return the payload of the record that next() found."""
-        return self._body[FRONT - CHECKED :]
+        return self._body[BODY_FRONT:]
 
     def octets(self) -> bytes:
         """Return the whole record as it stands in the file."""

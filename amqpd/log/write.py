@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from amqpd.log.commit import Job
 from amqpd.log.files import Files
-from amqpd.log.gathering import Piece
+from amqpd.log.gathering import Stretch
 from amqpd.log.index import Checkpoint
 from amqpd.log.segment import Segment
 
@@ -47,7 +47,7 @@ class LogWrite(Job):
         self.synced = False
         self.new_folder = new_folder
         self.new_names = False  # segments are made, or were made and their names not synced
-        self.pieces: list[Piece] = []
+        self.stretches: list[Stretch] = []
         self.unsynced: list[str] = []  # paths that sync() is about
         self.parts: list[Part] = []  # of the segments that are written to
         self.checkpoints: list[Part] = []
@@ -60,8 +60,8 @@ class LogWrite(Job):
         self.synced = False
         if self.new_folder:
             self._files.make_folder(self._folder)
-        for piece in self.pieces:
-            self._files.write(piece.path, piece.position, piece.data)
+        for stretch in self.stretches:
+            self._files.write_pieces(stretch.path, int(stretch.position), stretch.pieces)
 
     def sync(self) -> None:
         """Return when what was written survives power loss. Blocks; after an OSError run() has to come again."""

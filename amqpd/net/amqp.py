@@ -39,6 +39,9 @@ class SocketWire(Wire):
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        self._transport.writelines(pieces)  # uvloop does not join them
+
     def close(self) -> None:
         self._transport.close()
 

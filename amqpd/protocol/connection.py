@@ -298,10 +298,14 @@ class Connection(FrameHandler):
             self._close(error, method)
         else:
             self.services.observer.channel_failed(self, int(number), error)
+            held = channel.held
             channel.close()
             channel.state = ChannelState.CLOSING
             channel.receptive = False
             channel.send(close_method(commands.Channel.Close, error, method))
+            if held is not None:  # what came while the channel waited; the peer may have sent channel.close, too
+                for kind, payload in held.frames:
+                    self.on_frame(kind, number, payload)
 
     def _refuse(self, error: AMQPError, method: i64) -> None:
         """The handshake failed. Only a refused login and a refused virtual host are told to the client."""

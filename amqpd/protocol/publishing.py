@@ -15,7 +15,7 @@ from mypy_extensions import i64
 from amqpd.auth.permissions import Access
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.expiration import check_expiration
-from amqpd.broker.message import Message
+from amqpd.broker.message import HEADER_FIXED, Message
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.reply import REPLY_TO
 from amqpd.broker.queues.sink import REFUSED, MessageSink, as_sinks
@@ -35,7 +35,6 @@ MANDATORY: Final = 1
 IMMEDIATE: Final = 2
 # Properties that mean something to the broker when a message is published.
 CHECKED: Final = HEADERS | REPLY_TO_FLAG | EXPIRATION | USER_ID
-HEADER_FIXED: Final = 19  # octets of a header frame before the property flags
 
 
 @final

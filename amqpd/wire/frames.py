@@ -37,6 +37,8 @@ LARGEST_SIZE: Final = 0xFFFFFFFF
 # What a frame must at least hold to be one of its type: the ids of a method, what a content header begins with.
 LEAST_PAYLOAD: Final = {METHOD: 4, HEADER: 12, BODY: 0, HEARTBEAT: 0}
 NO_SUCH_FRAME: Final = 1 << 32
+# A body of so many octets has a way of its own when it comes in several reads, with fewer copies.
+LARGE_BODY: Final = 1024
 
 # What _publish answers instead of a position.
 _INCOMPLETE: Final = -1
@@ -89,6 +91,7 @@ class FrameReader:
         self._chunks: list[bytes] = []
         self._have: i64 = 0
         self._need: i64 = 0
+        self._content_at: i64 = 0  # not 0: what is kept is a simple publish with a part of its large body, content here
         self.paused = False
         self._stopped = False
 
@@ -107,18 +110,48 @@ class FrameReader:
         # HOT: once per read
         if self._stopped:
             return
+        start: i64 = 0
         if self._have:
-            self._chunks.append(data)
-            self._have += len(data)
-            if self._have < self._need or self.paused:
+            start = self._complete(data)
+            if start < 0:
                 return
-            data = b"".join(self._chunks)
-            self._chunks.clear()
-        elif self.paused:
-            self._keep(data, 0, 0)
-            return
-        self._have = 0
-        self._cut(data)
+        self._cut(data, start)
+
+    def _complete(self, data: bytes) -> i64:
+        """Cut what was kept, with as much of these bytes as it lacks.
+
+        Returns the position in data from which on nothing was taken, -1 when all of it is kept.
+        """
+        # Only what is lacking is joined with what was kept: the messages behind it are cut from the read itself.
+        start: i64 = 0
+        while self._have:
+            end: i64 = max(start, start + self._need - self._have)
+            if self.paused or end > len(data):
+                self._chunks.append(data[start:] if start else data)
+                self._have += len(data) - start
+                return -1
+            chunks, self._chunks = self._chunks, []
+            self._have = 0
+            content_at, self._content_at = self._content_at, 0
+            if content_at and end > start and data[end - 1] == FRAME_END:
+                self._hand_on_large(chunks, content_at, memoryview(data)[start:end])
+            else:
+                chunks.append(data[start:end])
+                self._cut(b"".join(chunks), 0)
+            start = end
+        return start
+
+    def _hand_on_large(self, chunks: list[bytes], content_at: i64, rest: memoryview) -> None:
+        """Hand on a simple publish that came in several reads; its content is joined once, and not cut out again."""
+        first = chunks[0]
+        end = content_at - 1
+        content = b"".join([memoryview(first)[content_at:], *chunks[1:], rest])
+        channel: i64 = (i64(first[1]) << 8) | i64(first[2])
+        header_size: i64 = i64(read_i32_be(content, 3))
+        bits: i64 = i64(first[end - 1]) & 3
+        self._handler.on_publish(
+            channel, first[13 : end - 1], bits, content, header_size + ENVELOPE, read_i64_be(content, 11)
+        )
 
     def stop(self) -> None:
         """Take no more frames, now or ever: the stream cannot be understood any more, or need not be."""
@@ -134,9 +167,8 @@ class FrameReader:
             self._have = len(rest)
             self._need = need - start
 
-    def _cut(self, buf: bytes) -> None:  # noqa: C901 - splitting the hot loop would cost a call per frame
+    def _cut(self, buf: bytes, pos: i64) -> None:  # noqa: C901 - splitting the hot loop would cost a call per frame
         # HOT: the loop over all frames of a read
-        pos: i64 = 0
         size_of_buf: i64 = len(buf)
         need: i64 = 0
         while not self.paused:
@@ -217,6 +249,8 @@ class FrameReader:
             body_end: i64 = after + 7 + body_size
             if body_end >= size_of_buf:
                 self._need = body_end + 1
+                if body_size >= LARGE_BODY:
+                    self._content_at = header - pos
                 return _INCOMPLETE
             if buf[body_end] != FRAME_END:
                 return _NOT_SIMPLE

@@ -32,6 +32,10 @@ class Wire:
         """Send bytes, in order, some time."""
         raise NotImplementedError
 
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """Send bytes, some of them large, as if they were joined. The list is the wire's from now on."""
+        self.write(b"".join(pieces))
+
     def close(self) -> None:
         """Send what was written, then close the socket."""
         raise NotImplementedError
@@ -117,10 +121,14 @@ class Output(Work):
         """Give everything to the wire in one write; the turn calls this at its end."""
         self._listed = False
         was_full = self.size >= FULL
-        data = self._take()
-        if data and not self.closed:
-            self.sent += len(data)
-            self._wire.write(data)
+        pieces = self._take()
+        if pieces and not self.closed:
+            for piece in pieces:
+                self.sent += len(piece)
+            if len(pieces) == 1:
+                self._wire.write(pieces[0])
+            else:
+                self._wire.write_pieces(pieces)
         if was_full and not self.stalled:
             self.room()
 
@@ -150,16 +158,11 @@ class Output(Work):
         self.closed = True
         self._take()
 
-    def _take(self) -> bytes:
-        writer = self._writer
-        data = writer.getvalue()
-        writer.truncate(0)
+    def _take(self) -> list[bytes]:
+        self._seal()
+        pieces, self._slices = self._slices, []
         self.size = 0
-        if self._slices:
-            self._slices.append(data)
-            data = b"".join(self._slices)
-            self._slices.clear()
-        return data
+        return pieces
 
     def _list(self) -> None:
         if not self._listed:

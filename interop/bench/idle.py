@@ -21,14 +21,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from pamqp import commands, frame
+from pamqp import base, commands, frame
 
 READY = "Server startup complete"
 OPTIONS = ("--port", "0", "--memory", "--no-management", "--log-level", "warning")
 SETTLE_SECONDS = 1.0  # from the last event until memory is read
 READ_SECONDS = 10.0
 CHANNEL = 1
+
+Method = TypeVar("Method", bound=base.Frame)
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ def send(sock: socket.socket, channel: int, method: frame.FrameTypes) -> None:
     sock.sendall(frame.marshal(method, channel))
 
 
-def wait_for(sock: socket.socket, method: type[frame.FrameTypes]) -> None:
-    """Read one frame.
+def wait_for(sock: socket.socket, method: type[Method]) -> Method:
+    """Read one frame, which is this method.
 
     Raises:
         RuntimeError: it is not this method.
@@ -127,6 +130,7 @@ def wait_for(sock: socket.socket, method: type[frame.FrameTypes]) -> None:
     answer = frame.unmarshal(head + rest)[2]
     if not isinstance(answer, method):
         raise RuntimeError(f"{answer!r} instead of {method.__name__}")
+    return answer
 
 
 def allow_many_files() -> None:

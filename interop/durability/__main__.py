@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="how many (200)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another run (1)")
-    parser.add_argument("--command", default="", help="of the broker (python -m amqpd)")
+    parser.add_argument("--command", default="", help="of the broker (AMQPD_COMMAND, else python -m amqpd)")
     options = parser.parse_args()
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells at length that its peer is dead
     campaign = Campaign(options.kills, options.seed, options.command)

@@ -25,7 +25,7 @@ class Campaign:
     Args:
         kills: how often the broker is killed.
         seed: another one, another run (what the broker does in between is not repeatable).
-        command: of the broker; empty for the one of this checkout.
+        command: of the broker; empty for AMQPD_COMMAND, or the one of this checkout.
     """
 
     def __init__(self, kills: int, seed: int, command: str = "") -> None:
@@ -35,6 +35,7 @@ class Campaign:
         self._command = command
         self._longest = 0.0
         self._seconds = 0.0
+        self._version = ""
 
     @property
     def faults(self) -> list[str]:
@@ -51,6 +52,7 @@ class Campaign:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="amqpd-durability-") as home:
             victim = Victim(Path(home), self._command)
+            self._version = victim.version
             try:
                 self._run(victim)
             finally:
@@ -111,4 +113,4 @@ class Campaign:
             ("longest restart", f"{self._longest * 1000:,.0f} ms"),
             ("time", f"{self._seconds:,.0f} s"),
         ]
-        return "\n".join(f"{name:<16}{value:>14}" for name, value in rows)
+        return "\n".join([self._version, *(f"{name:<16}{value:>14}" for name, value in rows)])

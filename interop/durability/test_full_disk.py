@@ -1,4 +1,7 @@
-"""A real disk that is full: publishers are blocked, consumers go on, and with room everything is confirmed and kept."""
+"""A real disk that is full: publishers are blocked, consumers go on, and with room everything is confirmed and kept.
+
+When it is full of messages, consuming them or deleting their queue makes room.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ DISK = 48 << 20
 LEFT = 4 << 20  # octets that the ballast leaves free
 AT_ONCE = 10
 MOST = 400  # messages: all have room without the ballast
+OVERFLOWING = 2000  # messages: not all have room
 BODY = 64 << 10
 DEADLINE = 30.0
 
@@ -69,10 +73,10 @@ class Publisher:
         link.channel.connection.add_on_connection_blocked_callback(self._on_blocked)
         link.channel.connection.add_on_connection_unblocked_callback(self._on_unblocked)
 
-    async def publish_until_blocked(self) -> None:
+    async def publish_until_blocked(self, most: int) -> None:
         properties = pika.BasicProperties(delivery_mode=2)
         while not self.blocked:
-            assert self.published < MOST, "the disk is not full"
+            assert self.published < most, "the disk is not full"
             for _ in range(AT_ONCE):
                 self.link.channel.basic_publish("", QUEUE, b"%d " % self.published + os.urandom(BODY), properties)
                 self.published += 1
@@ -109,7 +113,7 @@ async def fill_and_free(victim: Victim, make_room: Callable[[], None]) -> tuple[
     publishing.channel.queue_declare(QUEUE, durable=True, callback=declared.set_result)
     await declared
     publisher = Publisher(publishing)
-    await publisher.publish_until_blocked()
+    await publisher.publish_until_blocked(MOST)
     confirmed = publishing.confirmed
     assert confirmed < publisher.published
     assert confirmed * BODY < LEFT
@@ -149,4 +153,50 @@ def test_a_full_disk_blocks_publishers_and_keeps_what_was_confirmed(disk: Path, 
     numbers = asyncio.run(drain(victim))
     assert numbers == sorted(numbers)
     assert set(range(published)) - set(numbers) <= set(acknowledged)
+    victim.stop()
+
+
+async def fill(victim: Victim) -> tuple[Publisher, Link]:
+    """Publish until there is no room; returns who did, and a link for somebody else."""
+    publishing, other = await linked(victim.port, 2)
+    declared = asyncio.get_running_loop().create_future()
+    publishing.channel.queue_declare(QUEUE, durable=True, callback=declared.set_result)
+    await declared
+    publisher = Publisher(publishing)
+    await publisher.publish_until_blocked(OVERFLOWING)
+    assert publishing.confirmed < publisher.published
+    return publisher, other
+
+
+async def recovered(publisher: Publisher) -> None:
+    link = publisher.link
+    await eventually_async(lambda: link.confirmed == publisher.published, "everything is confirmed", DEADLINE)
+    await eventually_async(lambda: not publisher.blocked, "the publisher is not blocked any more", DEADLINE)
+    assert not link.refused
+
+
+async def fill_and_consume(victim: Victim) -> None:
+    publisher, other = await fill(victim)
+    consumer = Consumer(other, OVERFLOWING)
+    await recovered(publisher)
+    await eventually_async(lambda: len(consumer.numbers) == publisher.published, "all messages come", DEADLINE)
+    assert consumer.numbers == list(range(publisher.published))
+
+
+async def fill_and_delete(victim: Victim) -> None:
+    publisher, other = await fill(victim)
+    deleted = asyncio.get_running_loop().create_future()
+    other.channel.queue_delete(QUEUE, callback=deleted.set_result)
+    await asyncio.wait_for(deleted, DEADLINE)
+    await recovered(publisher)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("make_room", [fill_and_consume, fill_and_delete])
+def test_a_disk_full_of_messages_has_room_when_they_leave(
+    disk: Path, victim: Victim, make_room: Callable[[Victim], Coroutine[Any, Any, None]]
+) -> None:
+    asyncio.run(make_room(victim))
+    assert "disk.full" in victim.log.read_text()
+    assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize > DISK / 2
     victim.stop()

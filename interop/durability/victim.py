@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -22,18 +23,35 @@ class Victim:
 
     Args:
         home: for data directory, ready file and log.
-        command: the program and its first arguments.
+        command: the program and its first arguments; empty for AMQPD_COMMAND, or the one of this checkout.
+
+    Attributes:
+        seconds: from the last start to readiness.
+        longest: the longest of them.
     """
 
     def __init__(self, home: Path, command: str) -> None:
         self.log = home / "log"
-        self.longest = 0.0  # seconds from start to ready
+        self.data = home / "data"
+        self.seconds = self.longest = 0.0
         self.port = 0
         self._ready = home / "ready.json"
-        program = shlex.split(command) or [sys.executable, "-m", "amqpd"]
-        options = ["--data-dir", str(home / "data"), "--port", "0", "--no-management"]
-        self._command = [*program, *options, "--ready-file", str(self._ready)]
+        self._program = shlex.split(command or os.environ.get("AMQPD_COMMAND", "")) or [sys.executable, "-m", "amqpd"]
+        options = ["--data-dir", str(self.data), "--port", "0", "--no-management"]
+        self._command = [*self._program, *options, "--ready-file", str(self._ready)]
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def version(self) -> str:
+        """What it says of itself: its version and form."""
+        return subprocess.run(
+            [*self._program, "--version"], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        return self._running.pid
 
     def begin(self) -> None:
         """Start the process; it is not ready yet."""
@@ -54,7 +72,8 @@ class Victim:
             if time.monotonic() > self._begun + START_SECONDS:
                 raise RuntimeError(f"the broker is not ready after {START_SECONDS} s:\n{self._log_end()}")
             time.sleep(POLL_SECONDS)
-        self.longest = max(self.longest, time.monotonic() - self._begun)
+        self.seconds = time.monotonic() - self._begun
+        self.longest = max(self.longest, self.seconds)
         self.port = int(json.loads(self._ready.read_text())["ports"]["amqp"])
 
     def kill(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pamqp import commands
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
+from amqpd.broker.recovery import Progress, Recovery
 from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
@@ -80,7 +82,7 @@ def fill(queue: Queue, count: int, properties: Properties = PERSISTENT) -> None:
 def test_an_empty_broker_comes_back_empty(world: World, restart: Restart) -> None:
     before = set(world.vhost.exchanges)
     world = restart(world)
-    assert (set(world.vhost.exchanges), world.vhost.queues, world.recovered.total) == (before, {}, 0)
+    assert (set(world.vhost.exchanges), world.vhost.queues, world.recovered.total) == (before, {}, (0, 0))
 
 
 def test_exchanges_queues_and_bindings_come_back_with_all_their_arguments(world: World, restart: Restart) -> None:
@@ -231,15 +233,17 @@ def test_rows_that_cannot_be_brought_back_are_told_of_and_the_others_are_there(t
             "policy 'broken' in virtual host '/'",
         ]
     )
+    assert again.recovered.total == (len(again.recovered.queues), again.recovered.bindings), "some were not counted"
     assert list(again.vhost.queues) == ["q"]
 
 
-def test_progress_is_told_queue_by_queue(world: World, restart: Restart) -> None:
+def test_progress_is_told_queue_by_queue_and_binding_by_binding(world: World, restart: Restart) -> None:
     for name, count in (("one", 3), ("two", 0)):
         fill(make_queue(world, name, durable=True), count)
+        world.vhost.bind(world.vhost.exchange("amq.topic"), world.vhost.queues[name], "key", EMPTY_TABLE)
     world = restart(world)
-    assert world.recovered.total == 2
-    assert sorted(world.recovered.queues) == [("one", 3), ("two", 0)]
+    assert world.recovered.total == (2, 2)
+    assert (sorted(world.recovered.queues), world.recovered.bindings) == ([0, 3], 2)
 
 
 # Messages.
@@ -312,15 +316,144 @@ def test_quorum_queues_go_on_counting_deliveries(world: World, restart: Restart)
     assert all_got(client, "dead") == [(b"poison", False)]
 
 
-def test_what_a_consumer_of_a_quorum_queue_had_counts_as_returned(world: World, restart: Restart) -> None:
-    """Spec D.9: with x-delivery-count 1."""
+@pytest.mark.parametrize("returns", [0, 1, 3])
+@pytest.mark.parametrize("out", [False, True])
+def test_what_a_consumer_of_a_quorum_queue_had_counts_as_returned(
+    world: World, restart: Restart, returns: int, out: bool
+) -> None:
+    """Spec D.9, and RabbitMQ 3.10.8 killed with kill -9: its x-delivery-count is one more."""
     client = client_of(world)
     client.declare("q", durable=True, arguments=QUORUM)
     client.publish(1, "", "q", b"m")
-    got(client, "q")
-    item = got(client_of(restart(world)), "q")
+    for tag in range(1, returns + 1):
+        got(client, "q")
+        client.send(1, commands.Basic.Nack, delivery_tag=tag, requeue=True)
+        world.finish()
+    if out:
+        got(client, "q")
+    for expected in (returns + out, returns + out + 1):  # each start finds it with a consumer
+        world = restart(world)
+        item = got(client_of(world), "q")
+        assert item is not None
+        assert delivery_count(item) == (Field.long(expected) if expected else None)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+@pytest.mark.parametrize("careful", [False, True])
+def test_what_is_with_a_consumer_for_the_last_time_does_not_come_back(
+    world: World, restart: Restart, limit: int, careful: bool
+) -> None:
+    """RabbitMQ 3.10.8, killed: it counts as returned, so it dies if it was delivered as often as the limit allows."""
+    strategy = "at-least-once" if careful else "at-most-once"
+    letters = {**CAREFUL, "dead_letter_exchange": "", "dead_letter_strategy": strategy, "delivery_limit": limit}
+    queue = make_queue(world, **letters)
+    target = make_queue(world, "dead", durable=True)
+    fill(queue, 3)
+    for _ in range(limit):
+        first = queue.get()
+        assert first is not None
+        queue.requeue(first)
+    world.finish()
+    client = client_of(world)
+    item = got(client, "q")
     assert item is not None
-    assert delivery_count(item) == Field.long(1)
+    assert item.body == b"0"
+    if limit == 2:
+        other = got(client, "q")
+        assert other is not None  # for the first time
+    world = restart(world)
+    left = [(b"1", limit == 2), (b"2", False)]
+    assert world.vhost.queue("q").message_count == 2
+    world = restart(world)
+    assert drained(world.vhost.queue("q")) == left
+    target = world.vhost.queue("dead")
+    assert [delivery.message.body for delivery in drained_deliveries(target)] == [b"0"]
+
+
+CAREFUL: dict[str, object] = {
+    "queue_type": "quorum",
+    "overflow": "reject-publish",
+    "dead_letter_exchange": "amq.direct",
+    "dead_letter_routing_key": "dead",
+    "dead_letter_strategy": "at-least-once",
+}
+
+
+def undeliverable(world: World, *priorities: int) -> Queue:
+    """A queue whose dead letters have nowhere to go yet: one was rejected, the others expired. One lives."""
+    queue = make_queue(world, **CAREFUL)
+    for number, priority in enumerate(priorities):
+        queue.publish(message(b"%d" % number, Properties.of(priority=priority, expiration="1000")))
+    rejected = queue.get()
+    assert rejected is not None
+    queue.reject(rejected)
+    world.advance(2.0)
+    queue.publish(message(b"alive"))
+    world.finish()
+    return queue
+
+
+def dead_letters(world: World) -> set[tuple[bytes, object]]:
+    """Bodies and reasons of what comes once there is a place for it."""
+    target = make_queue(world, "dead", durable=True)
+    world.vhost.bind(world.vhost.exchange("amq.direct"), target, "dead", EMPTY_TABLE)
+    world.advance(5.0)
+    found = set()
+    for delivery in drained_deliveries(target):
+        assert not delivery.redelivered
+        headers = delivery.message.properties.headers
+        assert headers is not None
+        reason = headers.get("x-first-death-reason")
+        assert reason is not None
+        found.add((delivery.message.body, reason.value))
+    return found
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_dead_letters_that_had_not_arrived_go_on_after_a_restart(world: World, restart: Restart, restarts: int) -> None:
+    """And never to a consumer of the queue in which they died."""
+    undeliverable(world, 0, 0, 9)
+    for _ in range(restarts):
+        world = restart(world)
+    assert world.vhost.queue("q").message_count == 1
+    assert drained(world.vhost.queue("q")) == [(b"alive", False)]
+    world.advance(5.0)
+    assert dead_letters(world) == {(b"2", "rejected"), (b"0", "expired"), (b"1", "expired")}
+    world.finish()
+    again = restart(world)
+    assert drained(again.vhost.queue("q")) == [(b"alive", True)], "they have arrived"
+    assert len(again.recovered.queues) == 2
+
+
+def test_a_purge_after_a_restart_leaves_dead_letters_alone(tmp_path: Path, restart: Restart) -> None:
+    """That of a message before them is in memory then, they and the one behind are on the disk."""
+    world = World(store=Store(tmp_path, page=1))
+    queue = make_queue(world, **CAREFUL)
+    fill(queue, 3)
+    first, second, third = drained_deliveries(queue)
+    queue.reject(second)
+    queue.requeue(first)
+    queue.requeue(third)
+    world = restart(world)
+    assert world.vhost.queue("q").message_count == 2
+    assert world.vhost.queue("q").purge() == 2
+    world = restart(world)
+    assert world.vhost.queue("q").message_count == 0
+    assert dead_letters(world) == {(b"1", "rejected")}
+
+
+def test_dead_letters_end_with_a_strategy_that_may_lose_them(world: World, restart: Restart) -> None:
+    """As they do when a policy changes while the broker runs."""
+    queue = undeliverable(world, 0, 0)
+    arguments = {name: value for name, value in CAREFUL.items() if name != "dead_letter_strategy"}
+    assert world.storage.catalog is not None
+    table = Table.of({"x-" + name.replace("_", "-"): value for name, value in arguments.items()})
+    row = QueueRow(int(queue.spec.folder.split("/")[1]), "/", "q", "quorum", False, table.raw)
+    world.storage.catalog.add_queue(row)
+    world.vhost.set_policy(Policy("p", "nothing", {"max-length": 1}))  # for a commit
+    world = restart(world)
+    assert world.vhost.queue("q").message_count == 1
+    assert dead_letters(world) == set()
 
 
 def test_deadlines_are_moments_and_not_durations(world: World, restart: Restart) -> None:
@@ -484,3 +617,26 @@ def test_a_restarted_queue_is_as_good_as_a_new_one(tmp_path: Path, restart: Rest
         assert queue.purge() == 10
         fill(queue, 10)
         assert queue.message_count == 10
+
+
+class Interrupted(Progress):
+    """Recovery that does not get beyond the first queue."""
+
+    def queue(self, name: str, messages: int) -> None:
+        raise OSError(errno.EIO, "as the test wants it")
+
+
+def test_a_recovery_that_fails_leaves_nothing_behind_that_keeps_later_changes_from_the_catalog(tmp_path: Path) -> None:
+    world = World(store=Store(tmp_path))
+    make_queue(world, durable=True)
+    world.finish()
+    catalog = world.storage.catalog
+    assert catalog is not None
+    topology = catalog.load()
+    world.vhost.delete_queue(world.vhost.queue("q"))
+    world.finish()
+    with pytest.raises(OSError, match="as the test wants it"):
+        Recovery(world.broker, topology, Interrupted()).run()
+    make_queue(world, "later", durable=True)
+    world.finish()
+    assert [queue.name for queue in catalog.load().queues] == ["later"]

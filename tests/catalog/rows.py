@@ -8,7 +8,7 @@ from amqpd.catalog.catalog import Catalog, CatalogWrite
 from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, Topology, VHostRow
 
 VHOST = VHostRow("/", '{"description":"Default virtual host"}')
-EXCHANGE = ExchangeRow("/", "orders", "topic", auto_delete=False, internal=True, arguments=b"\x01aS\x00\x00\x00\x01b")
+EXCHANGE = ExchangeRow("/", "orders", "topic", False, internal=True, arguments=b"\x01aS\x00\x00\x00\x01b", id=5)
 QUEUE = QueueRow(7, "/", "jobs", "classic", auto_delete=True, arguments=b"")
 BINDING = BindingRow("/", "orders", True, "jobs", "order.#", b"\x01kt\x01")
 POLICY = PolicyRow("/", "ttl", False, "^jobs", "queues", -3, '{"message-ttl":1000}')

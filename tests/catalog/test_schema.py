@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from amqpd.catalog import schema
+from amqpd.catalog.catalog import IDS_PER_START
 from tests.catalog.rows import QUEUE, commit, loaded, opened
 
 NEXT = ("CREATE TABLE later (x)", "INSERT INTO later SELECT id FROM queues")
@@ -36,6 +37,25 @@ def test_a_file_of_an_older_version_is_brought_to_this_one_and_keeps_its_rows(
     with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
         assert connection.execute("SELECT x FROM later").fetchall() == [(QUEUE.id,)]
+
+
+def test_delayed_exchanges_of_the_first_schema_get_ids_that_nobody_has(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", 1)
+    schema.migrate(connection)
+    for name, kind in (("a", "x-delayed-message"), ("b", "topic"), ("c", "x-delayed-message")):
+        connection.execute("INSERT INTO exchanges VALUES ('/', ?, ?, 0, 0, x'')", (name, kind))
+    starts = schema.count_start(connection)
+    monkeypatch.setattr(schema, "VERSION", version)
+    schema.migrate(connection)
+    ids = dict(connection.execute("SELECT name, id FROM exchanges").fetchall())
+    assert ids["b"] == 0
+    assert ids["a"] != ids["c"]
+    for name in ("a", "c"):
+        assert starts * IDS_PER_START < ids[name] < (starts + 1) * IDS_PER_START
+        assert ids[name] % IDS_PER_START >= 9 * 10**11
 
 
 def test_a_step_that_fails_leaves_the_version_before_it(

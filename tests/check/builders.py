@@ -7,14 +7,16 @@ from pathlib import Path
 from amqpd.broker.records import RecordEncoder
 from amqpd.catalog.catalog import Catalog
 from amqpd.catalog.directory import DataDirectory
-from amqpd.catalog.rows import QueueRow
+from amqpd.catalog.rows import ExchangeRow, QueueRow
 from amqpd.check.directory import DirectoryCheck
 from amqpd.check.findings import Report
 from amqpd.log.acks import Acks
 from amqpd.log.commit import Job
+from amqpd.log.cursors import Cursors
 from amqpd.log.files import DiskFiles
 from amqpd.log.log import Log
 from amqpd.wire.properties import Properties
+from amqpd.wire.table import Table
 from tests.builders import message
 
 SEGMENT = 4000  # octets: about 20 records
@@ -35,6 +37,13 @@ class Made:
         """Declare a queue; its id."""
         number = self.catalog.next_queue_id()
         self.catalog.add_queue(QueueRow(number, "/", name, kind, False, b""))
+        return number
+
+    def delayed(self, name: str) -> int:
+        """Declare an exchange that holds messages; its id."""
+        number = self.catalog.next_queue_id()
+        arguments = Table.of({"x-delayed-type": "fanout"}).raw
+        self.catalog.add_exchange(ExchangeRow("/", name, "x-delayed-message", False, False, arguments, number))
         return number
 
     def store(self, number: int, messages: int, acknowledged: int = 0, checkpoint: bool = True) -> Path:
@@ -62,6 +71,19 @@ class Made:
                 run(job)
                 acks.finished(job)
         return self.path / folder
+
+    def stream(self, name: str, messages: int, *moves: tuple[str, int], checkpoint: bool = True) -> Path:
+        """A stream with so many messages whose cursors have moved; its folder."""
+        number = self.queue(name, "stream")
+        self.store(number, messages, 0, checkpoint)
+        cursors = Cursors(self.files, f"queues/{number}")
+        for cursor, offset in moves:
+            cursors.move(cursor, offset)
+            job = cursors.begin()
+            assert job is not None
+            run(job)
+            cursors.finished(job)
+        return self.path / f"queues/{number}"
 
     def close(self) -> None:
         """The broker ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,35 @@ def test_a_folder_of_a_deleted_queue_is_a_note(tmp_path: Path) -> None:
     made.close()
     report = checked(tmp_path)
     assert report.corrupt == []
-    assert [note.text.split(";")[0] for note in report.notes] == ["the queue of this folder is not in the catalog"]
+    assert [note.text.split(";")[0] for note in report.notes] == [
+        "the queue or exchange of this folder is not in the catalog"
+    ]
+
+
+def test_what_an_exchange_holds_is_checked_like_a_queue(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.store(made.queue("jobs"), 5)
+    made.store(made.delayed("later"), 7, 3)
+    made.catalog.add_exchange(ExchangeRow("/", "plain", "topic", False, False, b""))
+    made.close()
+    report = checked(tmp_path)
+    assert (report.corrupt, report.notes, report.rest.mends) == ([], [], [])
+    assert [(queue.label, queue.kind) for queue in report.queues] == [
+        ("queue 'jobs' in vhost '/'", "classic"),
+        ("exchange 'later' in vhost '/'", "x-delayed-message"),
+    ]
+    assert [store.live for store in report.stores] == [5, 4]
+
+
+def test_a_catalog_of_the_first_schema_is_checked_too(tmp_path: Path) -> None:
+    """It has no exchanges that keep messages. The next start brings it up to date, a check does not."""
+    stored(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE exchanges DROP COLUMN id")
+        connection.execute("PRAGMA user_version = 1")
+    report = checked(tmp_path)
+    assert report.corrupt == []
+    assert (report.catalog.schema, live(report)) == (1, 40)
 
 
 def test_what_is_not_amqpds_and_what_a_start_left_are_notes(tmp_path: Path) -> None:

@@ -103,6 +103,26 @@ def test_a_wrong_checkpoint_is_removed(tmp_path: Path) -> None:
     assert live(checked(tmp_path)) == 40
 
 
+def test_marks_are_sound_and_kept(tmp_path: Path) -> None:
+    """Those of dead letters that have not arrived."""
+    folder = stored(tmp_path)
+    name = folder.relative_to(tmp_path).as_posix()
+    for mark in (1, 2):
+        acks = Acks(DiskFiles(tmp_path), name)
+        acks.open()
+        acks.mark(20 + mark, mark)
+        job = acks.begin()
+        assert job is not None
+        job.run()
+        assert texts(checked(tmp_path)) == []
+    (journal,) = folder.glob("acks.*")
+    flip(journal, journal.stat().st_size - 1)  # of the second mark
+    repaired(tmp_path)
+    acks = Acks(DiskFiles(tmp_path), name)
+    assert acks.open() == []
+    assert acks.marks == {21: 1}
+
+
 def test_a_broken_journal_is_replaced_by_what_can_be_read(tmp_path: Path) -> None:
     folder = stored(tmp_path, 50, 20)
     (journal,) = folder.glob("acks.*")

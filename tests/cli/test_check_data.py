@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from amqpd.catalog.directory import DataDirectory
 from amqpd.cli import check_data
-from amqpd.cli.check_text import printable, size_text, table
+from amqpd.cli.check_text import size_text
+from amqpd.cli.tables import printable, table
 from amqpd.clock import ManualClock
 from tests.check.builders import Made, flip, segments, stored, tree
 
@@ -30,12 +31,22 @@ def test_a_sound_directory_is_told_as_a_table_and_a_sentence(tmp_path: Path) -> 
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == f"{tmp_path}: data format 1"
-    assert lines[1].endswith("schema 1, 1 virtual host, 0 exchanges, 2 queues, 0 bindings, 0 policies")
+    assert lines[1].endswith("schema 2, 1 virtual host, 0 exchanges, 2 queues, 0 bindings, 0 policies")
     assert " ".join(lines[3].split()) == "VHOST QUEUE TYPE SEGMENTS ON DISK RECORDS MESSAGES BODIES ACKED"
     assert re.fullmatch(r"/      a queue that is empty  quorum  +0 +0 B +0 +0 +0 B +-", lines[4])
     assert re.fullmatch(r"/      jobs                   classic  +\d +\d\.\d kB +50 +40 +4\.0 kB +20 %", lines[5])
     assert lines[-1] == "Sound: 40 messages in 2 queues."
     assert len({len(line) for line in lines[3:7]}) == 1
+
+
+def test_exchanges_that_hold_messages_are_told_beside_the_queues(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.store(made.queue("jobs"), 50, 10)
+    made.store(made.delayed("later"), 7)
+    made.close()
+    lines = check(tmp_path).stdout.splitlines()
+    assert re.fullmatch(r"/      later  x-delayed-message  +1 +\d\.\d kB +7 +7 +700 B +0 %", lines[5])
+    assert lines[-1] == "Sound: 47 messages in 1 queue and 1 exchange."
 
 
 def test_what_is_corrupt_is_told_with_its_place_and_its_queue_and_ends_with_status_1(tmp_path: Path) -> None:
@@ -155,4 +166,4 @@ def test_a_name_cannot_play_with_the_terminal() -> None:
 
 
 def test_columns_are_aligned() -> None:
-    assert list(table([("a", "b", "c", "1"), ("aa", "b", "c", "22")])) == ["a   b  c   1", "aa  b  c  22"]
+    assert list(table([("a", "b", "c", "1"), ("aa", "b", "c", "22")], 3)) == ["a   b  c   1", "aa  b  c  22"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from amqpd.broker.message import make_message
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.room import PERSISTENT, Room
 from amqpd.clock import ManualClock, Timers

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pamqp import commands
+from pamqp import base, commands
 
 from amqpd.broker.storage import Storage
 from amqpd.clock import Timers
@@ -23,7 +23,6 @@ from amqpd.wire.methods import encode, make
 from amqpd.wire.properties import Properties
 from tests.builders import Client, Content, World
 from tests.faults.worlds import CrashStore, Known, Life, Watch
-from tests.log.faults import MemoryFiles
 from tests.stores import Store
 
 SEED = 14  # with which segments are rewritten and queues deleted
@@ -53,7 +52,7 @@ class Trouble:
         self.failed: list[str] = []
         storage = self.life.world.storage
         storage.commits.on_stall = lambda error: self.stalls.append(error is not None)
-        storage.on_queue_failure = lambda queue, error: self.failed.append(queue.split("'")[1])
+        storage.on_queue_failure = self._on_queue_failure
         self.files = self.life.store.memory
         self._before = self.files.calls
         self.files.fail_at(n, error, times, written=3)
@@ -75,6 +74,11 @@ class Trouble:
         """The call may have been for a queue that was deleted meanwhile."""
         folders = [home.folder for home in self.life.known.homes.values() if home.leaving]
         return any(folder.startswith(path) or path.startswith(folder) for folder in folders)
+
+    def _on_queue_failure(self, queue: str, error: OSError) -> None:
+        name = queue.split("'")[1]
+        self.failed.append(name)
+        self.life.broken.add(name)
 
     def _look(self) -> None:
         for home in self.life.known.homes.values():
@@ -243,37 +247,8 @@ def test_topology_is_not_confirmed_before_the_catalog_has_it(tmp_path: Path, err
     life.close()
 
 
-class SmallFiles(MemoryFiles):
-    """Files on a disk that holds so many octets.
-
-    Attributes:
-        most: no more than this may be written.
-        refused: writes for which there was no room.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.most = 1 << 30
-        self.refused: list[str] = []
-
-    @property
-    def octets(self) -> int:
-        return sum(len(content) for content in self.contents().values())
-
-    def write(self, path: str, position: int, data: bytes) -> None:
-        size = len(self.contents().get(path, b""))
-        if self.octets + max(0, position + len(data) - size) > self.most:
-            self.refused.append(path)
-            raise OSError(errno.ENOSPC, "as the test wants it", path)
-        super().write(path, position, data)
-
-
 class SmallStore(Store):
-    """A store on such a disk, with small segments."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.files = self.small = SmallFiles()
+    """A store with small segments."""
 
     def open(self, turn: Turn, timers: Timers) -> Storage:
         storage = super().open(turn, timers)
@@ -287,7 +262,7 @@ class Filled:
 
     def __init__(self, folder: Path) -> None:
         store = SmallStore(folder)
-        self.files = store.small
+        self.files = store.memory
         self.world = World(store=store)
         self.stalls: list[bool] = []
         self.world.storage.commits.on_stall = lambda error: self.stalls.append(error is not None)
@@ -324,7 +299,7 @@ def test_a_segment_that_cannot_be_rewritten_for_lack_of_room_holds_nobody_up(tmp
     assert any(path.endswith(".new") for path in filled.files.refused)
     assert filled.stalls == []
     assert not any(path.endswith(".new") for path in filled.files.contents())
-    filled.files.most = 1 << 30
+    filled.files.most = None
     filled.acknowledge(20)
     filled.world.advance(1.0)
     assert any(path.endswith(".1.log") for path in filled.files.contents()), "it is done when there is room"
@@ -339,3 +314,58 @@ def bodies_after(world: World, queue: str) -> list[bytes]:
     while (delivery := found.get()) is not None:
         bodies.append(delivery.message.body)
     return bodies
+
+
+CRASHED = "NOT_FOUND - queue 'one' in vhost '/' has crashed and failed to restart"
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (commands.Queue.Declare, {"durable": True}),
+        (commands.Queue.Declare, {"durable": False}),
+        (commands.Queue.Declare, {"passive": True}),
+        (commands.Queue.Purge, {}),
+        (commands.Basic.Get, {}),
+        (commands.Basic.Consume, {}),
+    ],
+)
+def test_a_queue_whose_disk_failed_is_not_found(
+    tmp_path: Path, command: type[base.Frame], arguments: dict[str, object]
+) -> None:
+    clients = Clients(tmp_path)
+    clients.files.fail_at(1, errno.EIO)
+    assert clients.publish("one") == ["Basic.Nack"]
+    closed = clients.publisher.call(1, command, commands.Channel.Close, queue="one", **arguments)
+    assert (closed.reply_code, closed.reply_text) == (404, CRASHED)
+
+
+@pytest.mark.parametrize("condition", [{}, {"if_empty": True}, {"if_unused": True}])
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+def test_a_queue_whose_disk_failed_can_be_deleted_and_declared_anew(
+    tmp_path: Path, kind: str, condition: dict[str, object]
+) -> None:
+    clients = Clients(tmp_path)
+    arguments = {"x-queue-type": kind}
+    clients.publisher.declare("failing", durable=True, arguments=arguments)
+    assert clients.publish("failing") == ["Basic.Ack"]
+    clients.files.fail_at(1, errno.EIO)
+    assert clients.publish("failing") == ["Basic.Nack"]
+    deleted = clients.publisher.call(1, commands.Queue.Delete, commands.Queue.DeleteOk, queue="failing", **condition)
+    assert deleted.message_count == 0
+    declared = clients.publisher.declare("failing", durable=True, arguments=arguments)
+    assert declared.message_count == 0
+    assert clients.publish("failing", b"new") == ["Basic.Ack"]
+    assert bodies_after(clients.world, "failing") == [b"new"]
+
+
+def test_nothing_in_a_queue_whose_disk_failed_expires_into_another_one(tmp_path: Path) -> None:
+    """After a restart it would be there twice."""
+    clients = Clients(tmp_path)
+    arguments = {"x-message-ttl": 1000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "two"}
+    clients.publisher.declare("failing", durable=True, arguments=arguments)
+    assert clients.publish("failing") == ["Basic.Ack"]
+    clients.files.fail_at(1, errno.EIO)
+    assert clients.publish("failing") == ["Basic.Nack"]
+    clients.world.advance(5)
+    assert clients.consumer.bodies() == []

@@ -13,12 +13,13 @@ import random
 import sqlite3
 from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 from pamqp import base, commands
 
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.recovery import Recovery
 from amqpd.broker.storage import Storage
 from amqpd.catalog.catalog import Catalog, CatalogWrite
@@ -360,6 +361,7 @@ class Life:
     Attributes:
         known: what must be there.
         refused: messages whose publisher got basic.nack.
+        broken: names of queues that the disk failed for; nothing is asked of them any more.
     """
 
     def __init__(self, store: CrashStore, known: Known) -> None:
@@ -368,6 +370,7 @@ class Life:
         self.rng = store.watch.rng
         self.known = store.watch.known = known
         self.refused: set[int] = set()
+        self.broken: set[str] = set()
         self.world = World(store=store, clock=store.watch.clock)
         self.world.hold_commits()
         self._client = self.world.client()
@@ -442,7 +445,7 @@ class Life:
         assert self.answered
         return self.known.last in self.known.confirmed
 
-    def end(self, folder: Path) -> Life:
+    def end(self, folder: Path) -> Self:
         """Lose power, or die, and start again.
 
         Args:
@@ -458,7 +461,7 @@ class Life:
         found = Found(files, topology, self.watch.clock)  # cuts off torn tails, as the start would
         self.known.check(found)
         self.close()
-        return Life(CrashStore(folder, self.watch, files.root), self.known.after(found, powered))
+        return type(self)(CrashStore(folder, self.watch, files.root), self.known.after(found, powered))
 
     def close(self) -> None:
         assert self.world.observer.crashes == []
@@ -496,6 +499,8 @@ class Life:
         if self.known.current:
             home = self.rng.choice(list(self.known.current.values()))
             settles = self.rng.random() < 0.1
+            if home.name in self.broken:
+                return
             self._getting = home, settles
             self._client.send(GETS, commands.Basic.Get, queue=home.name, no_ack=settles)
             self._listen()
@@ -527,6 +532,8 @@ class Life:
         name = self.rng.choice(list(QUEUES))
         home = self.known.current.get(name)
         chance = self.rng.random()
+        if name in self.broken:
+            return
         if home is None:
             self._declare(name)
         elif chance < 0.3:

@@ -118,6 +118,8 @@ class MemoryFiles(Files):
     Attributes:
         calls: how many changes and syncs there were; those that failed count.
         log: their names and paths, for tests of the order of things.
+        most: octets that the disk holds; None: there is no end.
+        refused: paths of writes for which there was no room.
     """
 
     def __init__(self, root: MemoryFolder | None = None) -> None:
@@ -125,6 +127,8 @@ class MemoryFiles(Files):
         self.root = root or MemoryFolder()
         self.calls = 0
         self.log: list[tuple[str, str]] = []
+        self.most: int | None = None
+        self.refused: list[str] = []
         self._fail_at = 0
         self._fail_until = 0
         self._error = 0
@@ -144,6 +148,11 @@ class MemoryFiles(Files):
     def crashes(self, rng: random.Random) -> MemoryFiles:
         """Return what may be left after power loss now: what was synced, and any part of what was not."""
         return MemoryFiles(self.root.after_crash(rng))
+
+    @property
+    def octets(self) -> int:
+        """Of all files."""
+        return sum(len(content) for content in self.contents().values())
 
     def killed(self) -> MemoryFiles:
         """Return what is left when only the process dies: everything, but what was not synced is still not safe."""
@@ -171,6 +180,7 @@ class MemoryFiles(Files):
 
     def write(self, path: str, position: int, data: bytes) -> None:
         fails = self._count("write", path)
+        self._make_sure_of_room(path, position + len(data))
         folder, name = self._parent(path)
         file = folder.entries.get(name)
         if file is None:
@@ -227,6 +237,15 @@ class MemoryFiles(Files):
                 node.change({name: None})
             parent, name = self._parent(folder)
             parent.change({name: None})
+
+    def _make_sure_of_room(self, path: str, size: int) -> None:
+        if self.most is None:
+            return
+        node = self._find(path)
+        more = size - len(node.content) if isinstance(node, MemoryFile) else size
+        if more > 0 and self.octets + more > self.most:
+            self.refused.append(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
     def _count(self, call: str, path: str) -> bool:
         """Count a call and tell whether it is to fail."""

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from amqpd.log.acks import Acks, AcksWrite
+from amqpd.log.acks import Acks
 from amqpd.log.damage import Damage, NewerFormat
+from amqpd.log.journal_write import JournalWrite
 from amqpd.log.ranges import Ranges
 from tests.log.faults import MemoryFiles
 
@@ -28,7 +29,7 @@ def opened(files: MemoryFiles, small: int = 64 * 1024) -> Acks:
     return acks
 
 
-def commit(acks: Acks) -> AcksWrite:
+def commit(acks: Acks) -> JournalWrite:
     write = acks.begin()
     assert write is not None
     write.run()
@@ -132,6 +133,23 @@ def test_counts_are_kept_until_their_position_is_gone() -> None:
     assert opened(files).counts == acks.counts
 
 
+def test_marks_are_kept_until_their_position_is_gone() -> None:
+    files = MemoryFiles()
+    acks = opened(files)
+    for position in range(6):
+        acks.mark(position, position + 250)
+    commit(acks)
+    acks.settle_through(1)
+    settle(acks, 3)
+    commit(acks)
+    assert acks.marks == opened(files).marks == {2: 252, 4: 254, 5: 255}
+    acks.mark(9, 1)
+    settle(acks, 9)
+    commit(acks)
+    assert acks.next_position == 10
+    assert opened(files).marks == {2: 252, 4: 254, 5: 255}
+
+
 def test_a_new_message_gets_a_position_that_nothing_was_said_about() -> None:
     acks = opened(MemoryFiles())
     assert acks.next_position == 0
@@ -141,6 +159,8 @@ def test_a_new_message_gets_a_position_that_nothing_was_said_about() -> None:
     assert acks.next_position == 6
     acks.returned(8, 1)
     assert acks.next_position == 9
+    acks.mark(9, 0)
+    assert acks.next_position == 10
 
 
 def test_what_happens_while_a_job_is_under_way_is_in_the_next_one() -> None:
@@ -193,7 +213,7 @@ def test_a_journal_whose_snapshot_is_large_is_left_alone() -> None:
 def test_the_old_file_is_removed_only_when_the_new_one_is_safe() -> None:
     files = MemoryFiles()
     acks = opened(files, small=200)
-    write: AcksWrite | None = None
+    write: JournalWrite | None = None
     while write is None or not write.obsolete:
         settle(acks, acks.next_position)
         files.log.clear()
@@ -359,12 +379,41 @@ def test_a_broken_header_is_told_when_power_loss_cannot_be_why() -> None:
 
 def test_a_newer_format_is_refused_and_left_alone() -> None:
     files, _ = three_entries()
-    start = b"amqpdack" + struct.pack("<I", 2)
+    start = b"amqpdack" + struct.pack("<I", 3)
     files.write(f"{FOLDER}/acks.0", 0, start + struct.pack("<I", zlib.crc32(start)))
     before = files.contents()
-    with pytest.raises(NewerFormat, match=r"acks\.0 has format version 2, but this amqpd reads versions up to 1"):
+    with pytest.raises(NewerFormat, match=r"acks\.0 has format version 3, but this amqpd reads versions up to 2"):
         Acks(files, FOLDER).open()
     assert files.contents() == before
+
+
+def entry_1(kind: int, gone: Ranges, counts: dict[int, int]) -> bytes:
+    """An entry as version 1 had them, with delivered 7."""
+    payload = struct.pack("<BqI", kind, 7, len(counts))
+    payload += b"".join(struct.pack("<qI", position, count) for position, count in counts.items()) + gone.encode()
+    return struct.pack("<II", len(payload), zlib.crc32(payload)) + payload
+
+
+@pytest.mark.parametrize("header_broken", [False, True])
+def test_a_journal_of_version_1_is_read_and_replaced_with_the_next_job(header_broken: bool) -> None:
+    files = MemoryFiles()
+    start = b"amqpdack" + struct.pack("<I", 1)
+    gone, more = Ranges(), Ranges()
+    gone.add(0, 2)
+    more.add(4, 4)
+    data = start + struct.pack("<I", zlib.crc32(start)) + entry_1(2, gone, {3: 5}) + entry_1(1, more, {})
+    files.make_folder(FOLDER)
+    files.write(f"{FOLDER}/acks.0", 0, data)
+    if header_broken:
+        files.corrupt(f"{FOLDER}/acks.0", 3, b"\xff")
+    acks = Acks(files, FOLDER)
+    assert len(acks.open()) == header_broken
+    assert (members(acks.gone), acks.counts, acks.marks, acks.delivered) == ({0, 1, 2, 4}, {3: 5}, {}, 7)
+    acks.mark(5, 1)
+    commit(acks)
+    assert list(journal(files)) == ["acks.1"]
+    again = opened(files)
+    assert (members(again.gone), again.counts, again.marks) == ({0, 1, 2, 4}, {3: 5}, {5: 1})
 
 
 def test_opening_changes_nothing_on_the_disk() -> None:
@@ -408,7 +457,8 @@ def test_an_entry_of_any_payload_opens_be_its_crc_right_or_not(rest: bytes) -> N
 
 
 def test_a_damage_is_a_sentence_with_a_place() -> None:
-    assert str(Damage("q/acks.0", 16, 4, "it is broken")) == "q/acks.0, octets 16 to 20: it is broken"
+    assert str(Damage("q/acks.0", 16, 4, "it is broken")) == "q/acks.0, octets 16 to 19: it is broken"
+    assert str(Damage("q/acks.0", 16, 0, "it is broken")) == "q/acks.0, octet 16: it is broken"
     assert repr(Damage("a", 1, 2, "b")) == "Damage('a', 1, 2, 'b')"
 
 
@@ -422,10 +472,12 @@ class Knowledge:
         self.gone: set[int] = set()
         self.delivered = 0
         self.counts: dict[int, int] = {}
+        self.marks: set[int] = set()  # each has a mark that is its position
 
     def copy(self) -> Knowledge:
         result = Knowledge()
         result.gone, result.delivered, result.counts = set(self.gone), self.delivered, dict(self.counts)
+        result.marks = set(self.marks)
         return result
 
     def live_counts(self) -> dict[int, int]:
@@ -445,11 +497,12 @@ class Journaling(RuleBasedStateMachine):
         self.files = MemoryFiles()
         self.now, self.written, self.safe = Knowledge(), Knowledge(), Knowledge()
         self.taken = Knowledge()
-        self.job: AcksWrite | None = None
+        self.job: JournalWrite | None = None
         self.ran = False
         self.damaged = False
         self.doubt = False  # a sync failed: what the file holds may not be on the disk, whatever later syncs say
         self.told: dict[int, int] = {}  # counts, of whatever became of their positions
+        self.marked: set[int] = set()  # ever
         self.acks = Acks(self.files, FOLDER, self.small)
         assert self.acks.open() == []
 
@@ -480,11 +533,19 @@ class Journaling(RuleBasedStateMachine):
             self.told[position] = max(self.now.counts[position], self.told.get(position, 0))
             self.acks.returned(position, self.now.counts[position])
 
+    @rule(position=POSITIONS)
+    def mark(self, position: int) -> None:
+        if position not in self.now.gone:
+            self.now.marks.add(position)
+            self.marked.add(position)
+            self.acks.mark(position, position)
+
     @rule()
     def gather(self) -> None:
         self.acks.gather()
         assert members(self.acks.gone) == self.now.gone
         assert self.acks.counts == self.now.live_counts()
+        assert set(self.acks.marks) == self.now.marks - self.now.gone
 
     @precondition(lambda self: self.job is None)
     @rule()
@@ -565,6 +626,7 @@ class Journaling(RuleBasedStateMachine):
         self.job, self.ran = None, False
         self.written.gone, self.written.delivered = members(self.acks.gone), self.acks.delivered
         self.written.counts = dict(self.acks.counts)
+        self.written.marks = set(self.acks.marks)
         self.now = self.written.copy()
 
     def check(self, acks: Acks, least: Knowledge) -> None:
@@ -577,6 +639,9 @@ class Journaling(RuleBasedStateMachine):
             assert count <= self.told[position]
         for position, count in least.counts.items():
             assert position in gone or acks.counts[position] >= count
+        assert all(mark == position for position, mark in acks.marks.items())
+        assert not gone & set(acks.marks)
+        assert least.marks - gone <= set(acks.marks) <= self.marked
 
     @invariant()
     def memory_says_nothing_untrue(self) -> None:

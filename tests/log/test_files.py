@@ -47,6 +47,15 @@ def test_what_was_written_is_read(files: Files) -> None:
     assert files.size("a") == 10
 
 
+def test_pieces_are_written_behind_each_other(files: Files) -> None:
+    files.write("a", 0, b"0123456789")
+    files.write_pieces("a", 2, [b"x", b"", b"yz"])
+    assert files.read("a", 0, 20) == b"01xyz56789"
+    many = [bytes([number % 256]) * 3 for number in range(2000)]
+    files.write_pieces("a", 1, many)
+    assert files.read("a", 0, 10_000) == b"0" + b"".join(many)
+
+
 def test_a_read_ends_where_the_file_ends(files: Files) -> None:
     files.write("a", 0, b"0123")
     assert files.read("a", 2, 100) == b"23"
@@ -198,6 +207,20 @@ def test_a_write_that_the_system_takes_in_parts_goes_on_until_the_error(disk: Di
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == errno.EFBIG
     assert disk.size("a") == 1000, "what there was room for is written"
+
+
+@pytest.mark.parametrize("pieces", [[200], [50, 150], [50, 50, 100], [30, 40, 50, 80]])
+def test_pieces_that_the_system_takes_in_parts_go_on_until_the_error(disk: DiskFiles, pieces: list[int]) -> None:
+    data = [bytes([65 + number]) * size for number, size in enumerate(pieces)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            disk.write_pieces("a", 900, data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
+    assert disk.read("a", 900, 200) == b"".join(data)[:100], "what there was room for is written"
 
 
 def test_after_close_files_are_opened_again(disk: DiskFiles) -> None:

@@ -47,7 +47,7 @@ def test_a_large_payload_is_not_copied() -> None:
     log.append(0, 1, 1, False, b"head", payload)
     write = log.begin()
     assert write is not None
-    assert write.pieces[1].data is payload
+    assert write.stretches[0].pieces[1] is payload
 
 
 def test_what_is_gathered_cannot_be_read_until_it_is_finished() -> None:
@@ -390,3 +390,60 @@ def test_a_log_on_the_disk_survives_being_closed(tmp_path: Path) -> None:
     assert len(again.segments()) == 13
     again.close()
     assert (again.segments(), Log(DiskFiles(tmp_path), "queues/none").open()) == ([], [])
+
+
+def test_relief_takes_dead_segments_and_the_one_that_is_appended_to_if_all_of_it_is_written() -> None:
+    files = MemoryFiles()
+    log = opened(files, SMALL)
+    fill(log, 0, 24)
+    commit(log)
+    log.relieve(ranges((0, 23)))
+    commit(log)
+    assert [segment.base for segment in log.segments()] == [20]
+    append(log, 25)
+    log.relieve(ranges((0, 25)))
+    assert [segment.base for segment in log.segments()] == [20], "a record of it is not written yet"
+    commit(log)
+    log.relieve(ranges((0, 25)))
+    commit(log)
+    assert files.names(FOLDER) == []
+    fill(log, 26, 30)
+    commit(log)
+    assert offsets(opened(files, SMALL)) == [26, 27, 28, 29, 30]
+
+
+def test_a_write_that_waits_for_room_does_without_what_relief_has_taken() -> None:
+    """After a start it was to sync what the process before had left."""
+    files = MemoryFiles()
+    before = opened(files, SMALL)
+    fill(before, 0, 15)
+    write = before.begin()
+    assert write is not None
+    write.run()  # and is killed
+    log = opened(files.killed(), SMALL)
+    append(log, 16)
+    waiting = log.begin()
+    assert waiting is not None
+    log.relieve(ranges((0, 9)))
+    removal = log.begin_late()
+    assert removal is not None
+    removal.run()
+    waiting.run()
+    waiting.sync()
+    log.finished(waiting)
+    assert offsets(log) == list(range(10, 17))
+
+
+def test_a_rewrite_whose_segment_was_forgotten_is_given_up_with_its_file() -> None:
+    files = MemoryFiles()
+    log = opened(files, SMALL)
+    fill(log, 0, 14)
+    commit(log)
+    rewrite = log.rewrite(ranges((0, 8)))
+    assert rewrite is not None
+    assert not log.give_up_rewrite(rewrite)
+    rewrite.run()
+    log.relieve(ranges((0, 9)))
+    assert log.give_up_rewrite(rewrite)
+    commit(log)
+    assert offsets(opened(files, SMALL)) == [10, 11, 12, 13, 14]

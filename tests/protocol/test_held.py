@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pamqp import base, commands
 
+from amqpd.errors import PreconditionFailed
 from amqpd.protocol.held import MOST_KEPT
 from amqpd.wire.frames import BODY, frame
 from amqpd.wire.methods import encode, make
@@ -308,3 +309,19 @@ def test_a_connection_that_closes_while_it_keeps_much_is_read_to_its_end(world: 
     world.finish()
     world.run_commit()
     assert is_read(client)
+
+
+def test_a_peer_that_closes_a_channel_which_the_broker_closes_meanwhile_is_answered(world: World) -> None:
+    """It discards everything but close and close_ok, and waits for both."""
+    client = world.client()
+    client.open()
+    client.feed(declare("q") + publish_bytes(1, "", "kept", b"m") + method(1, commands.Channel.Close))
+    assert names(client) == []
+    client.connection.fail(PreconditionFailed("timed out", about_method=False), 1)
+    world.finish()
+    assert names(client) == ["Channel.Close", "Channel.CloseOk"]
+    client.feed(method(1, commands.Channel.CloseOk))
+    run_commits(world)
+    assert names(client) == [], "nothing is answered twice, nor published"
+    assert world.vhost.queue("kept").message_count == 3
+    client.open(1)

@@ -211,11 +211,13 @@ def test_a_header_or_body_above_the_limit_behind_a_publish_is_refused_too() -> N
         (PUBLISH[:-1] + b"\x00", "{invalid_frame_end_marker,0}"),
         (PUBLISH + HEADER_5[:-1] + b"\x01", "{invalid_frame_end_marker,1}"),
         (PUBLISH + HEADER_5 + frame(BODY, 1, b"abcde")[:-1] + b"\x02", "{invalid_frame_end_marker,2}"),
+        (WHOLE["with a body of the frame size"][:-1] + b"\x03", "{invalid_frame_end_marker,3}"),
     ],
 )
-def test_a_frame_that_does_not_end_in_ce_is_refused(stream: bytes, text: str) -> None:
+@pytest.mark.parametrize("cuts", [[], [60, 2000]], ids=["in one read", "in three"])
+def test_a_frame_that_does_not_end_in_ce_is_refused(stream: bytes, text: str, cuts: list[int]) -> None:
     with pytest.raises(FrameError) as caught:
-        taken(stream)
+        taken(stream, cuts)
     assert text.replace(" ", "") in caught.value.explanation.replace("\n", "").replace(" ", "")
     assert not caught.value.about_method
 
@@ -302,6 +304,18 @@ def test_a_long_frame_is_joined_once_and_not_at_every_read() -> None:
     reader.feed(stream[900_000:])
     assert [len(payload) for _, _, payload in taker.frames] == [900_000]
     assert reader._chunks == []
+
+
+def test_a_large_message_in_several_reads_leaves_the_next_one_in_its_read() -> None:
+    taker = Taker()
+    reader = FrameReader(taker, LARGEST)
+    large = WHOLE["with a body of the frame size"]
+    reader.feed(large[:100])
+    reader.feed(large[100:2000])
+    reader.feed(large[2000:] + large + large[:50])
+    assert taker.whole == ["publish", "publish"]
+    assert taker.frames == split_frames(large + large)
+    assert reader._chunks == [large[:50]]
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,30 @@ def test_long_slices_stay_in_their_place(bench: Bench) -> None:
     assert bench.wire.writes == [b"".join(pieces)]
 
 
+class ScatteringWire(FakeWire):
+    """Takes pieces as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        self.pieces += pieces
+
+
+def test_a_long_slice_comes_to_the_wire_as_it_is() -> None:
+    wire, turn = ScatteringWire(), Turn()
+    output = Output(wire, turn)
+    content = b"c" * LONG_SLICE
+    output.write(b"a")
+    output.write(content)
+    output.write(b"b")
+    turn.finish()
+    assert wire.pieces == [b"a", content, b"b"]
+    assert wire.pieces[1] is content
+    assert output.sent == LONG_SLICE + 2
+
+
 texts = st.binary(max_size=255)
 calls = st.lists(
     st.tuples(st.just("write"), st.sampled_from([b"", b"x", b"y" * LONG_SLICE]))

@@ -35,6 +35,18 @@ class ExchangeHost:
         """
         raise NotImplementedError
 
+    def release(self, exchange: Exchange, message: Message) -> None:
+        """Route a message again that an exchange has held, with the keys that it had.
+
+        Args:
+            message: as it is stored, without BCC.
+        """
+        raise NotImplementedError
+
+    def exchange_failed(self, exchange: Exchange, error: OSError) -> None:
+        """The disk failed for what an exchange keeps there."""
+        raise NotImplementedError
+
 
 class Exchange(Destination, ABC):
     """An exchange of one type; a type is a subclass that answers match.
@@ -55,12 +67,17 @@ class Exchange(Destination, ABC):
     """True when the result depends on the routing keys alone, so that it may be kept until the bindings change; False
     when the message's properties or chance have a say."""
 
+    keeps_messages: ClassVar[bool] = False
+    """It holds messages, which are to survive when it does."""
+
     def __init__(self, name: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table) -> None:
         super().__init__(name)
         self.durable = durable
         self.auto_delete = auto_delete
         self.internal = internal
         self.arguments = arguments
+        self.folder = ""
+        """Where its messages are kept; the virtual host sets it before attach(). Empty: nowhere."""
         self.alternate: str | None = arguments.text("alternate-exchange")
         """Name of the exchange that gets what matches no binding; a policy may set it where the argument does not."""
         # Destinations come first, so that a deleted queue takes its bindings along without a search through all others.
@@ -97,6 +114,9 @@ class Exchange(Destination, ABC):
 
     def attach(self, host: ExchangeHost) -> None:
         """The exchange has come into a virtual host; called once, before anything else."""
+
+    def recover(self) -> None:
+        """Take in what is on the disk; called once, behind attach() and before everything else."""
 
     def close(self) -> None:
         """The exchange was deleted: let go of what it keeps beside its bindings."""

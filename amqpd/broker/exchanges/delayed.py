@@ -4,11 +4,13 @@ A message that has to wait is routed to a Delay, which takes it in as a queue wo
 publishes from its commit on, a confirm says that the message is held, and mandatory has nothing to complain about. When
 its time has come the message is routed again, x-delay negated so that it is not delayed twice and consumers can see
 what happened.
+
+What a durable exchange holds is on the disk (held.py), and the confirm says that it is. A message is gone from there
+after it has come to the queues: both are in one commit, which writes the queues first.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Sequence
 from typing import ClassVar, Final, final
@@ -17,9 +19,12 @@ from mypy_extensions import i64
 
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.exchanges.base import Exchange, ExchangeHost, HostedExchange
+from amqpd.broker.exchanges.held import Held
 from amqpd.broker.exchanges.immediate import IMMEDIATE_TYPES
 from amqpd.broker.message import Message
-from amqpd.broker.queues.sink import MessageSink
+from amqpd.broker.publisher import Publisher
+from amqpd.broker.queues.disk import Disk
+from amqpd.broker.queues.sink import REFUSED, MessageSink
 from amqpd.clock import Timer
 from amqpd.errors import PreconditionFailed
 from amqpd.log.commit import SAFE
@@ -29,6 +34,8 @@ from amqpd.wire.table import Field, Table
 DELAYED_TYPE: Final = "x-delayed-type"
 X_DELAY: Final = "x-delay"
 MAX_DELAY: Final = 4_294_967_295  # milliseconds, the longest timer of Erlang; whatever asks for more is not delayed
+AT_ONCE: Final = 256  # messages that are routed before others have their turn
+PAUSE: Final = 10_000  # microseconds in which a disk that is behind may catch up
 
 
 @final
@@ -37,17 +44,17 @@ class DelayedExchange(HostedExchange):
 
     kind: ClassVar[str] = "x-delayed-message"
     by_key: ClassVar[bool] = False
+    keeps_messages: ClassVar[bool] = True
 
     def __init__(self, name: str, durable: bool, auto_delete: bool, internal: bool, arguments: Table) -> None:
         super().__init__(name, durable, auto_delete, internal, arguments)
         self._inner = _inner_type(arguments)(name, durable, auto_delete, internal, arguments)
-        # A heap by deadline, in whole microseconds of the monotonic clock, then by arrival: with fractions, messages
-        # that are due together would leave in the order of their rounding.
-        self._held: list[tuple[int, int, Sequence[str], Message]] = []
-        self._arrivals = 0
+        # Deadlines are whole microseconds of the monotonic clock: with fractions, messages that are due together would
+        # leave in the order of their rounding.
+        self._held: Held | None = None  # until it is attached, and after the end
+        self._delay = Delay(self)
         self._timer: Timer | None = None
         self._wakes_at: float = math.inf  # when the timer is to run
-        self._closed = False
 
     @classmethod
     def validate(cls, arguments: Table) -> None:
@@ -59,45 +66,79 @@ class DelayedExchange(HostedExchange):
     def attach(self, host: ExchangeHost) -> None:
         super().attach(host)
         self._inner.attach(host)
+        disk = host.context.storage.disk
+        self._held = Held(disk, self.folder, self._fail)
+        self._delay.disk = disk if self.folder else None
+
+    def recover(self) -> None:
+        if self._held is not None:
+            self._held.recover(self._microseconds(), int(self.host.context.now()))
+            self._sleep_until_first(self._held)
 
     def close(self) -> None:
-        self._closed = True
-        self._held.clear()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
         self._sleep_until(math.inf)
         self._inner.close()
 
     @property
     def held_count(self) -> int:
         """How many messages wait."""
-        return len(self._held)
+        return 0 if self._held is None else len(self._held)
 
     # HOT: once a publish, which cannot be cached
     def match(self, keys: Sequence[str], message: Message, found: dict[Destination, None]) -> None:
-        delay = delay_of(message.properties)
-        if delay:
-            found[Delay(self, keys, delay)] = None
+        if delay_of(message.properties):
+            found[self._delay] = None
         else:
             self._inner.match(keys, message, found)
 
-    def hold(self, keys: Sequence[str], message: Message, delay: int) -> i64:
-        """Route a message so many milliseconds from now, unless the exchange is deleted before."""
-        if self._closed:
+    def hold(self, message: Message) -> i64:
+        """Route a message when its time has come, unless the exchange is deleted before.
+
+        Returns:
+            The number of the commit with which it is safe, SAFE if it is as safe as it will be.
+        """
+        held = self._held
+        if held is None:
             return SAFE
+        delay = delay_of(message.properties)
         deadline = self._microseconds() + delay * 1000
-        self._arrivals += 1
-        heapq.heappush(self._held, (deadline, self._arrivals, keys, message))
+        commit = held.add(deadline, int(self.host.context.now()) + delay, message)
         if deadline < self._wakes_at:
             self._sleep_until(deadline)
-        return SAFE
+        return commit
 
     def _release(self) -> None:
         """Route what has waited long enough."""
+        held = self._held
+        if held is None:
+            return
         # Rounding may let the timer run a trifle before the deadline that it was set for.
         now = max(self._microseconds(), self._wakes_at)
-        while self._held and self._held[0][0] <= now:
-            _, _, keys, message = heapq.heappop(self._held)
-            self.host.forward(self, keys, no_longer_delayed(message))
-        self._sleep_until(self._held[0][0] if self._held else math.inf)
+        disk = self._delay.disk
+        if disk is not None and disk.behind:  # else all that is due might be in memory at once
+            self._sleep_until(now + PAUSE)
+            return
+        for _ in range(AT_ONCE):
+            deadline = held.first_deadline()
+            if deadline is None or deadline > now:
+                break
+            message = held.first()
+            if message is not None:
+                self.host.release(self, no_longer_delayed(message))
+            held.drop_first()
+        self._sleep_until_first(held)
+
+    def _fail(self, error: OSError) -> None:
+        """The disk failed: nothing can be kept any more. What is in memory is still routed when it is due."""
+        self._delay.broken = True
+        self.host.exchange_failed(self, error)
+
+    def _sleep_until_first(self, held: Held) -> None:
+        deadline = held.first_deadline()
+        self._sleep_until(math.inf if deadline is None else deadline)
 
     def _sleep_until(self, deadline: float) -> None:
         """Set the one timer, for the earliest message."""
@@ -107,7 +148,9 @@ class DelayedExchange(HostedExchange):
         self._wakes_at = deadline
         if deadline < math.inf:
             context = self.host.context
-            self._timer = context.timers.call_later(deadline / 1_000_000 - context.clock.monotonic(), self._release)
+            # Never in the past: what is overdue in great number must let others have their turn.
+            seconds = max(deadline / 1_000_000 - context.clock.monotonic(), 0.0)
+            self._timer = context.timers.call_later(seconds, self._release)
 
     def _microseconds(self) -> int:
         return round(self.host.context.clock.monotonic() * 1_000_000)
@@ -121,22 +164,27 @@ class DelayedExchange(HostedExchange):
 
 @final
 class Delay(MessageSink):
-    """Where one message goes to wait.
+    """Where the messages of one exchange go to wait.
 
-    Args:
-        exchange: which holds it.
-        keys: its routing keys, of which those in BCC are gone by the time it gets here.
-        milliseconds: how long.
+    Attributes:
+        disk: on which they are kept, if they are.
     """
 
-    def __init__(self, exchange: DelayedExchange, keys: Sequence[str], milliseconds: int) -> None:
+    def __init__(self, exchange: DelayedExchange) -> None:
         super().__init__("")  # a name that no queue has
+        self.disk: Disk | None = None
         self._exchange = exchange
-        self._keys = keys
-        self._milliseconds = milliseconds
 
     def publish(self, message: Message) -> i64:
-        return self._exchange.hold(self._keys, message, self._milliseconds)
+        if self.broken:
+            return REFUSED
+        commit = self._exchange.hold(message)
+        self.crowded = self.disk is not None and self.disk.behind
+        return commit
+
+    def hold(self, publisher: Publisher) -> None:
+        if self.disk is not None:
+            self.disk.hold(publisher)
 
 
 def delay_of(properties: Properties) -> int:

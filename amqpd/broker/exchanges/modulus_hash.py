@@ -32,10 +32,10 @@ class ModulusHashExchange(Exchange):
             found[self._sorted[hashed % len(self._sorted)]] = None
 
     def _sort(self) -> None:
-        """By name, so that the order in which bindings came, or come back after a restart, does not matter."""
-        destinations = [binding.destination for binding in self.bindings()]
-        destinations.sort(key=_order)
-        self._sorted = destinations
+        """By partition or name: the order in which bindings came, or come back after a restart, does not matter."""
+        bindings = self.bindings()
+        bindings.sort(key=_order)
+        self._sorted = [binding.destination for binding in bindings]
         self._stale = False
 
     def _added(self, binding: Binding) -> None:
@@ -45,5 +45,6 @@ class ModulusHashExchange(Exchange):
         self._stale = True
 
 
-def _order(destination: Destination) -> tuple[str, str]:
-    return destination.kind_word, destination.name
+def _order(binding: Binding) -> tuple[int, str, str]:
+    destination = binding.destination
+    return binding.partition, destination.kind_word, destination.name

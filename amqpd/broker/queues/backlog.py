@@ -12,107 +12,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.publisher import Publisher
+from amqpd.broker.queues.disk import Disk, Kept
+from amqpd.broker.queues.late import FolderRemoval, LateJobs, Relief
 from amqpd.broker.queues.ready import Ready
-from amqpd.broker.queues.stream.page import TAIL, TAIL_PAGE, PageCache
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
-from amqpd.clock import Clock
 from amqpd.errors import AMQPError
-from amqpd.log.acks import SMALL, Acks, AcksWrite
-from amqpd.log.commit import FULL, SAFE, Commits, Job, Member, Waiter
+from amqpd.log.acks import Acks
+from amqpd.log.commit import SAFE, Job
 from amqpd.log.damage import Damage
-from amqpd.log.files import Files
-from amqpd.log.log import SEGMENT_SIZE, Log
+from amqpd.log.journal_write import JournalWrite
+from amqpd.log.log import Log
+from amqpd.log.ranges import Ranges, ranges_of
 from amqpd.log.record import Record
-from amqpd.log.rewrite import Rewrite
 from amqpd.log.write import LogRemoval, LogWrite
 
-# Octets of memory that wait to be written: publishers are not read from while there are more.
-HOLD_ABOVE: Final = 24 * 1024 * 1024
-RELEASE_BELOW: Final = 8 * 1024 * 1024
+NO_REASON: Final = 255  # the mark of what was delivered too often, until its queue has dealt with it
 OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
-SPILL: Final = "spill"  # the folder of all that does not outlive the process
-PAGE_OCTETS: Final = 1024 * 1024  # read back at a time
-# How much of a queue may be in memory. The number is above what a crowded queue gets before its publishers are held
-# (flow.HOLD_ABOVE), so that nothing is written just because consumers need a moment.
-MESSAGES: Final = 16384
-OCTETS: Final = 16 * 1024 * 1024
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Kept(Member):
-    """Something with files of its own, from its making until close()."""
-
-    def checkpoint(self) -> Job | None:
-        """A job after which the next start has nothing to scan; only while no commit is under way."""
-        return None
-
-    def close(self) -> None:
-        """Write nothing any more."""
-        raise NotImplementedError
-
-
-class Disk(Waiter):
-    """What all that is kept has in common.
-
-    Args:
-        files: where their folders are.
-        commits: bring them to the disk.
-        clock: for the times of records.
-        waits: a commit is waited for; False makes everything safe at once.
-    """
-
-    def __init__(self, files: Files, commits: Commits, clock: Clock, waits: bool) -> None:
-        self.files = files
-        self.commits = commits
-        self.clock = clock
-        self.waits = waits
-        self.kept: dict[Kept, None] = {}  # what is open
-        self.pages = PageCache()
-        self.tail_octets: i64 = TAIL
-        self.tail_page_octets: i64 = TAIL_PAGE
-        self.messages: i64 = MESSAGES
-        self.octets: i64 = OCTETS
-        self.page_octets: i64 = PAGE_OCTETS
-        self.segment_size: i64 = SEGMENT_SIZE
-        self.journal_size: int = SMALL
-        self.on_damage: Callable[[Damage], None] | None = None
-        self._held: dict[Publisher, None] = {}
-        self._spilled: i64 = 0
-
-    @property
-    def behind(self) -> bool:
-        """The disk is slower than what is published."""
-        return self.commits.octets > HOLD_ABOVE
-
-    def hold(self, publisher: Publisher) -> None:
-        """Hold a publisher back until the disk has caught up."""
-        if publisher not in self._held and publisher.hold():
-            if not self._held:
-                self.commits.wait(self)
-            self._held[publisher] = None
-
-    def committed(self) -> None:
-        if self.commits.octets > RELEASE_BELOW:
-            self.commits.wait(self)
-            return
-        held = list(self._held)
-        self._held.clear()
-        for publisher in held:
-            publisher.release()
-
-    def damaged(self, damage: Damage) -> None:
-        """Something on the disk could not be read, and is left out."""
-        if self.on_damage is not None:
-            self.on_damage(damage)
-
-    def spill_folder(self) -> str:
-        """A new folder for what does not outlive the process."""
-        self._spilled += 1
-        return f"{SPILL}/{self._spilled}"
+# Of messages that are wanted by position: those no farther apart are read together, so many octets at a time.
+NEAR: Final = 64
+TOGETHER: Final = 64 * 1024
 
 
 @final
@@ -124,6 +45,20 @@ class Unwritten:
         self.deadline: i64 = deadline
         self.message = message
         self.lasting = lasting
+
+
+@final
+class Dead:
+    """A message that a restart has found not to be ready any more.
+
+    Args:
+        reason: which died() was told: it was to go elsewhere, and had not arrived. None: it was delivered too often.
+    """
+
+    def __init__(self, position: i64, message: Message, reason: int | None) -> None:
+        self.position: i64 = position
+        self.message = message
+        self.reason = reason
 
 
 @final
@@ -158,13 +93,20 @@ class Backlog(Kept):
         self._pending: list[Unwritten] = []  # for the next commit
         self._writing: list[Unwritten] = []  # in the commit that is under way
         self._read_through: i64 = -1  # everything up to here was read back
-        self._ended = False
+        self._moved: list[i64] = []  # settled, and gone elsewhere with the commit that is being gathered
+        self._moving: list[i64] = []  # the same with the one that is under way
+        self._late: LateJobs | None = None  # under way
+        self.dead: list[Dead] = []  # that a restart has found; whoever takes them empties it
         self._folder = folder
         self._to_remove = False
         disk.kept[self] = None
 
-    def recover(self) -> tuple[int, int, int]:
-        """Find out what is there: messages, octets of their bodies, and the next free position."""
+    def recover(self, most_deliveries: i64) -> tuple[int, int, int]:
+        """Find out what is there: messages, octets of their bodies, and the next free position.
+
+        Args:
+            most_deliveries: a message that was delivered more often is one of the dead.
+        """
         for damage in self._acks.open():
             self._disk.damaged(damage)
         for damage in self._log.open():
@@ -179,9 +121,39 @@ class Backlog(Kept):
             below = i64(last) + 1
         if next_position > below:
             gone.add(below, next_position - 1)
+        self._read_dead(most_deliveries)
         count, octets = self._log.live(gone)
+        for dead in self.dead:
+            count -= 1
+            octets -= dead.message.body_size
         self._log.forget(gone)
         return int(count), int(octets), int(next_position)
+
+    def _read_dead(self, most_deliveries: i64) -> None:
+        """Read what is dead; what cannot be read is gone."""
+        acks = self._acks
+        dead = set(acks.marks)
+        dead.update(position for position, count in acks.counts.items() if count > most_deliveries)
+        if most_deliveries < 1:  # a single delivery is not counted
+            delivered = Ranges()
+            delivered.add(0, acks.delivered - 1)
+            for first, last in delivered.without(acks.gone).intervals():
+                dead.update(range(first, last + 1))
+        for position in sorted(dead):
+            if not self._read_dead_at(position, acks.marks.get(position)):
+                acks.settle_range(position, position)
+            elif position not in acks.marks:
+                acks.mark(position, NO_REASON)  # for page() and the purge; it does not stay
+
+    def _read_dead_at(self, position: i64, reason: int | None) -> bool:
+        page: list[Stored] = []
+        for record in self._log.read(position, 1):
+            if record.offset == position and not self._acks.gone.covers(position):
+                self._add_stored(page, record)
+        self._report_damage()
+        for stored in page:
+            self.dead.append(Dead(position, stored.message, reason))
+        return len(page) > 0
 
     def start(self, position: i64) -> None:
         """Begin with this position: whatever has a lower one will never be written."""
@@ -209,11 +181,13 @@ class Backlog(Kept):
         """A message is gone for good."""
         # HOT: once per settled message of a durable queue
         self._acks.settle(position)
+        if self._disk.commits.moving:
+            self._moved.append(position)
         if not self.joined:
             self._disk.commits.join(self, 0)
 
-    def returned(self, position: i64, deliveries: i64) -> None:
-        """A message came back that was delivered so often."""
+    def leaves_again(self, position: i64, deliveries: i64) -> None:
+        """A message is delivered, so often by now, and not for the first time: of that progress() tells."""
         self._acks.returned(position, deliveries)
         self._disk.commits.join(self, 0)
 
@@ -221,6 +195,11 @@ class Backlog(Kept):
         """Messages were delivered; after a restart they are flagged as redelivered, should they still be there."""
         if not self.joined and self._lane.handed_out() > self._acks.delivered:
             self._disk.commits.join(self, 0)
+
+    def died(self, position: i64, reason: int) -> None:
+        """A message is not ready any more, but has not gone elsewhere yet: after a restart it is among the dead."""
+        self._acks.mark(position, reason)
+        self._disk.commits.join(self, 0)
 
     def settle_range(self, first: i64, last: i64) -> None:
         """All messages of these positions are gone, of which none had been delivered."""
@@ -241,7 +220,10 @@ class Backlog(Kept):
         """What is to be read back begins here: everything not read before it is gone."""
         first = self._read_through + 1
         if self._durable:
-            self.settle_range(first, position - 1)
+            dropped = Ranges()
+            dropped.add(first, position - 1)
+            for start, end in dropped.without(self._marked()).intervals():
+                self.settle_range(start, end)
         self._read_through = position - 1
         # What is before that may be with a consumer.
         self._pending = [item for item in self._pending if item.position < first or item.position >= position]
@@ -260,15 +242,46 @@ class Backlog(Kept):
             if not records:
                 return self._unwritten_page()
             page: list[Stored] = []
-            gone = self._acks.gone
+            gone, marks = self._acks.gone, self._acks.marks
             for record in records:
                 self._read_through = record.offset
-                if not gone.covers(record.offset):
+                if not gone.covers(record.offset) and record.offset not in marks:
                     self._add_stored(page, record)
             if not self._durable:
                 self._drop_read()
             if page:
                 return page
+
+    def fetch(self, positions: list[int], octets: i64) -> list[Stored]:
+        """The messages of some positions, as far as they can be read; it makes no difference to page().
+
+        Args:
+            positions: ascending.
+            octets: about how much to return; one message at least, if there is one.
+        """
+        found: list[Stored] = []
+        wanted = set(positions)
+        at = 0
+        while at < len(positions) and octets > 0:
+            near = at + 1 < len(positions) and positions[at + 1] - positions[at] < NEAR
+            try:
+                records = self._log.read(positions[at], TOGETHER if near else 1)
+            except OSError as error:
+                self._give_up(error)
+                return found
+            if not records:
+                break
+            for record in records:
+                if record.offset in wanted and octets > 0:
+                    octets -= len(record.payload)
+                    self._add_stored(found, record)
+            while at < len(positions) and positions[at] <= record.offset:
+                at += 1
+        self._report_damage()
+        written = self._log.written
+        unwritten = [item for item in self._writing + self._pending if item.position > written]
+        found += [Stored(item.position, item.deadline, item.message) for item in unwritten if item.position in wanted]
+        return found
 
     def _add_stored(self, page: list[Stored], record: Record) -> None:
         """Add the message of a record; one that is no message is left out, and told of."""
@@ -293,6 +306,13 @@ class Backlog(Kept):
         self._pending = [item for item in self._pending if item.lasting]
         return page
 
+    def _marked(self) -> Ranges:
+        """The positions of dead letters."""
+        result = Ranges()
+        for position in sorted(self._acks.marks):
+            result.add(position, position)
+        return result
+
     def _drop_read(self) -> None:
         """A message that was read back from a backlog that does not outlive the process is never read again."""
         self._acks.gone.add(0, self._read_through)
@@ -308,11 +328,12 @@ class Backlog(Kept):
 
     def begin(self) -> Job | None:
         # HOT: the loop over stored messages
-        if self._ended:
+        if self.ended:
             return None
         acks = self._acks
         acks.gather()
         gone = acks.gone
+        self._moving, self._moved = self._moved, []  # the commit before is done
         log = self._log
         encoder = self._encoder
         now: i64 = int(self._disk.clock.time() * 1000)
@@ -332,9 +353,9 @@ class Backlog(Kept):
         if self._to_remove:
             self._to_remove = False
             return FolderRemoval(self._disk.files, self._folder)
-        if self._ended:
+        if self.ended:
             return None
-        acks: AcksWrite | None = None
+        acks: JournalWrite | None = None
         if self._durable:
             self._acks.handed_out(self._lane.handed_out())
             acks = self._acks.begin()
@@ -342,15 +363,38 @@ class Backlog(Kept):
         rewrite = self._log.rewrite(self._acks.gone)
         if acks is None and removal is None and rewrite is None:
             return None
-        return LateJobs(acks, removal, rewrite)
+        self._late = LateJobs(acks, removal, rewrite)
+        return self._late
+
+    def relieve(self) -> Job | None:
+        if self._to_remove:
+            self._to_remove = False
+            return FolderRemoval(self._disk.files, self._folder)
+        if self.ended:
+            return None
+        acks, log, late = self._acks, self._log, self._late
+        acks.gather()
+        moved = self._moving + self._moved
+        moved.sort()
+        log.relieve(acks.gone.without(ranges_of(moved)) if moved else acks.gone)
+        removal: LogRemoval | None = None
+        if late is not None:
+            if not self._moving:  # else what is gone may have to wait
+                removal = late.take_removal()
+            if late.rewrite is not None and log.give_up_rewrite(late.rewrite):
+                late.rewrite = None
+        more = log.begin_late()
+        return None if removal is None and more is None else Relief(removal, more)
 
     def finished(self, job: Job) -> None:
-        if self._ended:
+        if self.ended:
             return
         if isinstance(job, LogWrite):
             self._log.finished(job)
             self._writing = []
         elif isinstance(job, LateJobs):
+            self._late = None
+            self._moving = []
             if job.acks is not None:
                 self._acks.finished(job.acks)
             if job.rewrite is not None:
@@ -363,9 +407,9 @@ class Backlog(Kept):
 
     def _give_up(self, error: OSError) -> None:
         """The disk failed for good."""
-        if self._ended:
+        if self.ended:
             return  # another queue may have its name by now
-        self._ended = True
+        self.ended = True
         self._pending.clear()
         self._writing.clear()
         self._on_failure(error)
@@ -376,53 +420,12 @@ class Backlog(Kept):
 
     def close(self) -> None:
         """Write nothing any more."""
-        self._ended = True
+        self.ended = True
         self._pending.clear()
         self._disk.kept.pop(self, None)
+        if self._moving or self._moved:
+            self._disk.leaving[self._folder] = self._disk.commits.number
         self._log.close()
         if not self._durable:  # those of durable queues go after the catalog knows that the queues are gone
             self._to_remove = True
             self._disk.commits.join(self, 0)
-
-
-@final
-class FolderRemoval(Job):
-    """A backlog that nobody needs any more."""
-
-    def __init__(self, files: Files, folder: str) -> None:
-        self._files = files
-        self._folder = folder
-
-    def run(self) -> None:
-        self._files.remove_folder(self._folder)
-
-
-@final
-class LateJobs(Job):
-    """What takes something away from a backlog: acknowledgements, files in which nothing lives, survivors that move."""
-
-    def __init__(self, acks: AcksWrite | None, removal: LogRemoval | None, rewrite: Rewrite | None) -> None:
-        self.acks = acks
-        self.rewrite = rewrite
-        self._removal = removal
-
-    def run(self) -> None:
-        if self._removal is not None:
-            self._removal.run()  # first, for on a full disk it makes room: what is in the files is gone either way
-        if self.acks is not None:
-            self.acks.run()
-        if self.rewrite is not None:
-            self._run_rewrite(self.rewrite)
-
-    def _run_rewrite(self, rewrite: Rewrite) -> None:
-        try:
-            rewrite.run()
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            rewrite.give_up()  # nothing is lost without it, and commits need not wait until there is room for it
-            self.rewrite = None
-
-    def sync(self) -> None:
-        if self.acks is not None:
-            self.acks.sync()

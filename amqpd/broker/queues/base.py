@@ -285,6 +285,7 @@ class Queue(MessageSink):
         for consumer in self.consumers.all():
             self.consumers.remove(consumer)
             consumer.queue_deleted()
+        self.check_congestion()
 
     def wait_for_head(self, deadline: int) -> None:
         """Pump again when the head expires. A type calls this at the end of each pump.
@@ -324,5 +325,5 @@ class Pump(Work):
 
     def run(self) -> None:
         self.deferred = False
-        if not self._queue.deleted:
+        if not self._queue.deleted and not self._queue.broken:  # nothing of it expires or is delivered any more
             self._queue.pump()

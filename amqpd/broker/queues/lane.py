@@ -20,7 +20,7 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Backlog
+from amqpd.broker.queues.backlog import Backlog, Dead
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.queues.room import ALL, NOTHING, Room
 from amqpd.broker.records import Stored
@@ -98,7 +98,6 @@ class Lane(Ready):
         self._ahead = True
         self.count += 1
         self.octets += message.body_size
-        self.came_back(position, deliveries)
 
     def take(self) -> Message | None:
         # HOT: once per delivery
@@ -170,10 +169,22 @@ class Lane(Ready):
             return self._backlog.next_to_read
         return self._front_position
 
-    def came_back(self, position: i64, deliveries: i64) -> None:
-        """A message was delivered so often and is ready again, outside of the lane."""
+    def leaves_again(self, position: i64, deliveries: i64) -> None:
+        """A message that had come back is delivered, so often by now."""
         if self.stored and self._backlog is not None:
-            self._backlog.returned(position, deliveries)
+            self._backlog.leaves_again(position, deliveries)
+
+    def died(self, position: i64, reason: int) -> None:
+        """A message that take() returned is a dead letter that stays until it has arrived."""
+        if self._backlog is not None:
+            self._backlog.died(position, reason)
+
+    def take_dead(self) -> list[Dead]:
+        """The dead letters that a restart has found."""
+        if self._backlog is None:
+            return []
+        dead, self._backlog.dead = self._backlog.dead, []
+        return dead
 
     def progress(self) -> None:
         if self.stored and self._backlog is not None:
@@ -185,7 +196,7 @@ class Lane(Ready):
         backlog = self._room.backlog(self._level, self)
         self._backlog = backlog
         self.stored = True
-        count, octets, position = backlog.recover()
+        count, octets, position = backlog.recover(self._room.most_deliveries)
         self._paged = count
         self._paged_octets = octets
         self._next_paged = position
@@ -237,6 +248,8 @@ class Lane(Ready):
             message = stored.message
         if not self._page and not self._returned:
             self._ahead = False
+        if self.deliveries:
+            self.leaves_again(self.position, self.deliveries + 1)
         self.count -= 1
         self.octets -= message.body_size
         return message

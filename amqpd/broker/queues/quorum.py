@@ -10,8 +10,9 @@ from typing import ClassVar, Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.deaths import DELIVERY_LIMIT
+from amqpd.broker.deaths import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from amqpd.broker.message import Message
+from amqpd.broker.queues.backlog import NO_REASON
 from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
@@ -25,6 +26,7 @@ from amqpd.wire.properties import EXPIRATION
 from amqpd.wire.table import EMPTY_TABLE, Field
 
 DELIVERY_COUNT: Final = "x-delivery-count"
+REASONS: Final = (REJECTED, EXPIRED, MAXLEN, DELIVERY_LIMIT)  # their places are in files
 
 
 @final
@@ -39,7 +41,11 @@ class QuorumQueue(WorkQueue):
     honours_exclusive_consumers: ClassVar[bool] = False
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
-        super().__init__(name, host, spec, settings, QuorumLanes(host.room(name, spec, ALL)))
+        room = host.room(name, spec, ALL)
+        if settings.delivery_limit is not None:
+            room.most_deliveries = settings.delivery_limit
+        self._lanes = QuorumLanes(room)
+        super().__init__(name, host, spec, settings, self._lanes)
         self._shelf = Shelf(self)
         self._refusing = False  # the limit was passed, and there is not room enough again yet
         self.apply(settings)
@@ -103,14 +109,27 @@ class QuorumQueue(WorkQueue):
     def die(self, message: Message, reason: str, position: i64) -> None:
         if self.settings.dead_letter_strategy == AT_LEAST_ONCE:
             self.defer_pump()  # it counts as long as it is here, so first look at the limit
+            if self._lanes.stored:
+                self._lanes.died(position, REASONS.index(reason))
             self._shelf.put(message, reason, position)
         else:
             super().die(message, reason, position)
 
+    def recover(self) -> None:
+        super().recover()
+        careful = self.settings.dead_letter_strategy == AT_LEAST_ONCE
+        for dead in self._lanes.take_dead():
+            if dead.reason is None or dead.reason == NO_REASON:
+                self.die(dead.message, DELIVERY_LIMIT, dead.position)  # the end of the process was a return (RabbitMQ)
+            elif careful:
+                self._shelf.put(dead.message, REASONS[dead.reason], dead.position)
+            else:
+                self._lanes.settle(dead.position)  # as apply() does
+
     def arrived(self, position: i64) -> None:
         """A message on the shelf has got where it was to go."""
         if self._ready.stored:
-            self._ready.settle(position)
+            self.settle_moved(position)
 
     def presented(self, message: Message, deliveries: int) -> Message:
         headers = message.properties.headers or EMPTY_TABLE

@@ -8,6 +8,7 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
+from amqpd.broker.queues.backlog import Dead
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.priorities import LEVEL_BITS, LEVEL_MASK
 from amqpd.broker.queues.ready import Ready
@@ -47,7 +48,6 @@ class QuorumLanes(Ready):
         self._returned.append((position, deliveries, deadline, message))
         self.count += 1
         self.octets += message.body_size
-        self._lane_at(position).came_back(position >> LEVEL_BITS, deliveries)
 
     def take(self) -> Message | None:
         if self._returned:
@@ -55,6 +55,8 @@ class QuorumLanes(Ready):
             self.position, self.deliveries, self.deadline = position, deliveries, deadline
             self.count -= 1
             self.octets -= message.body_size
+            # Should it still be out at the end of the process, this delivery counts (RabbitMQ).
+            self._lane_at(position).leaves_again(position >> LEVEL_BITS, deliveries + 1)
             return message
         while True:
             lane = self._next_lane()
@@ -96,6 +98,19 @@ class QuorumLanes(Ready):
 
     def settle(self, position: i64) -> None:
         self._lane_at(position).settle(position >> LEVEL_BITS)
+
+    def died(self, position: i64, reason: int) -> None:
+        """A message that take() returned is a dead letter that stays until it has arrived."""
+        self._lane_at(position).died(position >> LEVEL_BITS, reason)
+
+    def take_dead(self) -> list[Dead]:
+        """The dead letters that a restart has found, of one lane after the other."""
+        found: list[Dead] = []
+        for level, lane in ((NORMAL, self._normal), (HIGH, self._high)):
+            for dead in lane.take_dead():
+                dead.position = dead.position << LEVEL_BITS | level
+                found.append(dead)
+        return found
 
     def progress(self) -> None:
         self._normal.progress()

@@ -7,7 +7,8 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.queues.backlog import Backlog, Disk
+from amqpd.broker.queues.backlog import Backlog
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.ready import Ready
 
 # What a queue keeps on the disk so that it survives a restart.
@@ -36,6 +37,7 @@ class Room:
         self.keeps: i64 = keeps if disk is not None else NOTHING
         self.messages: i64 = disk.messages if disk is not None else UNLIMITED
         self.octets: i64 = disk.octets if disk is not None else UNLIMITED
+        self.most_deliveries: i64 = UNLIMITED  # what was delivered more often comes back from the disk as a dead letter
 
     def holds(self, level: int) -> bool:
         """A lane of this level has something on the disk, from an earlier process."""

@@ -118,7 +118,17 @@ class WorkQueue(Queue):
         """A message that was taken leaves the queue for good without having been taken care of."""
         self.bury(message, reason)
         if self._ready.stored:
-            self._ready.settle(position)
+            if self.settings.dead_letter_exchange is None:
+                self._ready.settle(position)
+            else:
+                self.settle_moved(position)
+
+    def settle_moved(self, position: i64) -> None:
+        """A message is gone that went elsewhere in this turn: here it must stay on the disk until it is safe there."""
+        commits = self.context.storage.commits
+        before, commits.moving = commits.moving, True
+        self._ready.settle(position)
+        commits.moving = before
 
     def drop_expired(self) -> None:
         """Let expired messages die, as far as they stand at the head."""

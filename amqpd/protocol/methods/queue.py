@@ -8,7 +8,7 @@ from pamqp import commands
 
 from amqpd.auth.permissions import Access
 from amqpd.broker.arguments import invalid_type, with_effective_type
-from amqpd.broker.declaration import RESERVED_PREFIX, check_equivalent_queue, check_lock
+from amqpd.broker.declaration import RESERVED_PREFIX, check_alive, check_equivalent_queue, check_lock
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.queues.base import Queue, QueueSpec
 from amqpd.broker.queues.reply import REPLY_TO, is_reply_name
@@ -54,6 +54,7 @@ def declare_active(channel: Channel, name: str, method: commands.Queue.Declare) 
     spec = QueueSpec(durable, owner, method.auto_delete, arguments)
     existing = vhost.queues.get(name)
     if existing is not None:
+        check_alive(existing)
         check_lock(existing, session)
         check_equivalent_queue(vhost.name, existing, spec)
         return existing

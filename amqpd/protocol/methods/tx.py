@@ -35,8 +35,11 @@ def commit(channel: Channel, method: commands.Tx.Commit) -> None:
         if outcome == REFUSED:
             complete = False
         commit = max(commit, outcome)
+    commits = channel.context.storage.commits
+    commits.moving = bool(publishes)  # what is settled must not be gone before what came with it is safe
     for settlement in transaction.take_settlements():
         channel.apply(settlement.deliveries, settlement.outcome)
+    commits.moving = False
     if not complete:
         raise incomplete()
     channel.send_after(commit, make(commands.Tx.CommitOk), [publish.sinks for publish in publishes])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from amqpd.broker.queues.backlog import HOLD_ABOVE, RELEASE_BELOW, SPILL, Disk
 from amqpd.broker.queues.base import Queue
+from amqpd.broker.queues.disk import HOLD_ABOVE, RELEASE_BELOW, SPILL, Disk
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.room import PERSISTENT as PERSISTENT_ONLY
 from amqpd.broker.queues.room import Room

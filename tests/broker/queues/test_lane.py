@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from amqpd.broker.queues.backlog import Disk
+from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.lane import TRIM_AT, Lane
 from amqpd.broker.queues.room import ALL, NOTHING, PERSISTENT, Room
 from amqpd.clock import ManualClock, Timers
@@ -170,7 +170,7 @@ class PagedLaneMachine(LaneMachine):
                 if job is not None:
                     job.run()
                     job.sync()
-        there = self.model + [known._replace(deliveries=max(known.deliveries, 1)) for known in self.out]
+        there = self.model + [known._replace(deliveries=known.deliveries + 1) for known in self.out]
         self.model = sorted(known for known in there if known.persistent or self.keeps == ALL)
         self.out = []
         self.files = self.files.killed()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amqpd.broker.queues.backlog import MESSAGES, OCTETS, SPILL
+from amqpd.broker.queues.disk import MESSAGES, OCTETS, SPILL
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.room import ALL, NOTHING, PERSISTENT, UNLIMITED, Room
 from tests.broker.queues.takers import memory_room, message, never_fails

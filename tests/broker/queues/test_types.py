@@ -6,4 +6,6 @@ from amqpd.broker.queues.types import QUEUE_TYPES
 
 
 def test_a_type_is_known_under_the_name_that_x_queue_type_gives_it() -> None:
-    assert {name: cls.kind for name, cls in QUEUE_TYPES.items()} == {"classic": "classic", "quorum": "quorum"}
+    assert {name: cls.kind for name, cls in QUEUE_TYPES.items()} == {
+        name: name for name in ("classic", "quorum", "stream")
+    }

@@ -131,7 +131,8 @@ class BlockFilters:
         found = BlockFilters(notes[1])
         at = _HEAD + int.from_bytes(notes[2:_HEAD], "little")
         found._marks = bytearray(notes[_HEAD:at])
-        for number, mark in enumerate(found._marks):
+        for number in range(len(found._marks)):
+            mark = found._marks[number]
             if mark & _VALUES:
                 bits = int.from_bytes(notes[at : at + found._size], "little")
                 found._bits[number] = bits

@@ -41,6 +41,7 @@ class StreamQueue(Queue):
         self.consumers = self._readers
         self._groups: dict[str, Group] = {}
         self._holders: dict[str, Reader] = {}  # who moves which cursor
+        self._now: i64 = 0
         self._moved: dict[Reader, None] = {}  # settled something in this turn
         self._store = host.stream_store(name, spec, settings, self._more)
 
@@ -77,9 +78,10 @@ class StreamQueue(Queue):
         # HOT: once per message published to a stream
         if self.broken:
             return REFUSED
-        ticket = self._store.append(message, self.context.now())
-        self.defer_pump()
-        return ticket
+        if not self._pump.deferred:
+            self._now = self.context.now()  # once a turn: the clock is the dearest part of a small message
+            self.defer_pump()
+        return self._store.append(message, self._now)
 
     # Reading.
 

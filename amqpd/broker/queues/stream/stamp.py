@@ -67,10 +67,6 @@ class Stamp:
         writer.write(message.body_frames())
         return writer.getvalue()
 
-    def raw(self, content: bytes) -> bytes:
-        """Return the properties' octets in what content() returned last."""
-        return content[_FRONT + _FIXED : self.header_end - 1]
-
     def _learn(self, properties: Properties) -> None:
         raw = properties.raw
         self.filter_value = filter_value_of(properties)

@@ -12,7 +12,8 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Disk, FolderRemoval, Kept
+from amqpd.broker.queues.disk import Disk, Kept
+from amqpd.broker.queues.late import FolderRemoval
 from amqpd.broker.queues.stream.filters import BlockFilters, Filter
 from amqpd.broker.queues.stream.page import Page, Tail, page_in
 from amqpd.broker.queues.stream.retention import Retention
@@ -28,9 +29,9 @@ from amqpd.log.damage import Damage
 from amqpd.log.journal_write import JournalWrite
 from amqpd.log.log import Log
 from amqpd.log.ranges import Ranges
+from amqpd.log.scan import BODY_FRONT, Scan
 from amqpd.log.segment import Segment
 from amqpd.log.write import LogRemoval, LogWrite
-from amqpd.wire.properties import Properties
 
 # A record beside the message's content: its own front, the route. What a commit counts for it.
 _OVERHEAD: Final = 64
@@ -128,8 +129,7 @@ class StreamStore(Kept):
         self._note(stamp.filter_value)
         size: i64 = len(content)
         if self._tail is not None:
-            properties = Properties(stamp.raw(content), scanned=True)
-            self._tail.add(message.with_content(content, stamp.header_end, properties), size)
+            self._tail.add(message.with_content(content, stamp.header_end), size)
         disk = self._disk
         disk.commits.join(self, size + _OVERHEAD)
         return disk.commits.number if disk.waits else SAFE
@@ -217,24 +217,36 @@ class StreamStore(Kept):
     def _read(self, block: Block) -> list[Page]:
         pages: list[Page] = []
         try:
-            records = self._log.read_block(block)
+            scan = self._log.scan_block(block)
+            page = Page(-1)
+            while scan.next():
+                message = self._message_of(scan)
+                if message is None:
+                    continue
+                offset = scan.offset
+                if page.next != offset or not page.messages:
+                    page = Page(offset)
+                    pages.append(page)
+                page.add(message, scan.size)
+            self._log.scanned(scan)
         except OSError as error:
             self._give_up(error)
-            return pages
-        page = Page(-1)
-        for record in records:
-            try:
-                stored = self._decoder.stored(record.offset, record.payload)
-            except (ValueError, IndexError, AMQPError) as fault:
-                where = f"{self._folder}/0, record {int(record.offset)}"
-                self._disk.damaged(Damage(where, 0, len(record.payload), f"it is no message ({fault})"))
-                continue
-            if page.next != record.offset or not page.messages:
-                page = Page(record.offset)
-                pages.append(page)
-            page.add(stored.message, len(record.payload))
         self._report_damage()
         return pages
+
+    def _message_of(self, scan: Scan) -> Message | None:
+        """The message of the record that a scan is at; None if it is none, which is told of."""
+        # HOT: once per message that is read back
+        try:
+            message = self._decoder.plain(scan.body, BODY_FRONT)
+            reason = "it has a deadline"
+        except (ValueError, IndexError, AMQPError) as fault:
+            message = None
+            reason = str(fault)
+        if message is None:
+            where = f"{self._folder}/0, record {int(scan.offset)}"
+            self._disk.damaged(Damage(where, 0, int(scan.size), f"it is no message of a stream ({reason})"))
+        return message
 
     def _report_damage(self) -> None:
         if self._log.damages:
