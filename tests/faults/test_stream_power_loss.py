@@ -10,8 +10,8 @@ import pytest
 from tests.faults.stream_rig import StreamRig, play
 from tests.log.faults import MemoryFiles, MemoryFolder
 
-RUNS = 12
-STATES = 6_000
+RUNS = 9
+STATES = 4_000
 LIVES = 3  # of each run: it goes on with a state that a power loss left
 STEPS = 50
 EVERY_MOMENT = 2  # states of each moment, which is between any two calls to the disk
