@@ -94,16 +94,22 @@ class LogRemoval(Job):
     Args:
         files: where the log is.
         paths: of the files; one that is missing is fine.
+
+    Attributes:
+        in_order: each segment is gone for good before the one behind it goes: power loss leaves no hole in the log.
     """
 
     def __init__(self, files: Files, paths: list[str]) -> None:
         self.paths = paths
+        self.in_order = False
         self._files = files
 
     def run(self) -> None:
         """Remove. Blocks; OSError when it did not succeed."""
         for path in self.paths:
             self._files.remove(path)
+            if self.in_order and path.endswith(".log"):
+                self._files.sync_folder(path.rpartition("/")[0])
 
     def sync(self) -> None:
         """Nothing: a file that is back after power loss holds only what is gone."""

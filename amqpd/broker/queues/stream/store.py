@@ -73,7 +73,7 @@ class StreamStore(Kept):
         self._on_failure = on_failure
         self._log = Log(disk.files, f"{folder}/0", settings.max_segment_size_bytes)
         self._log.notes_of = self._notes_of
-        self.cursors = Cursors(disk.files, folder)
+        self.cursors = Cursors(disk.files, folder, disk.journal_size)
         self._stamp = Stamp()
         self._decoder = RecordDecoder()
         self._route = b""
@@ -331,6 +331,8 @@ class StreamStore(Kept):
         if self._ended:
             return None
         removal = self._log.begin_late()
+        if removal is not None:
+            removal.in_order = True
         cursors = self.cursors.begin() if self._durable else None
         self._late = None if removal is None and cursors is None else StreamLate(removal, cursors)
         return self._late

@@ -45,6 +45,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.records: list[Record] = []
         self.end = 0  # records below are safe
         self.first = 0
+        self.floor = 0  # what was first when something was done last: it is read before retention goes on
         self.readers: list[ReaderModel] = []  # whose channels are open
         self.groups: dict[str, GroupModel] = {}
         self.holders: dict[str, ReaderModel] = {}
@@ -365,7 +366,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.groups.clear()
         self.holders.clear()
         self.history = {name: {place} for name, place in self.cursors.items()}
-        self.first = min(self.first, self.queue.first_offset)
+        self.first = self.floor = min(self.first, self.queue.first_offset)
         assert self.queue.next_offset == len(self.records)
         self.connect()
         self.look()
@@ -405,6 +406,7 @@ class StreamMachine(RuleBasedStateMachine):
                 missed = [record.offset for record in self.between(reader, self.end) if record.offset >= self.first]
                 assert not missed, f"{missed} were not delivered"
                 reader.next = max(reader.next, self.end)
+        self.floor = self.first
         if self.world.storage.commits.idle:
             self.history = {name: {place} for name, place in self.cursors.items()}
 
@@ -440,7 +442,7 @@ class StreamMachine(RuleBasedStateMachine):
         offset = headers.items()[-1][1].value
         assert isinstance(offset, int)
         record = self.records[offset]
-        assert offset >= self.first
+        assert offset >= self.floor
         assert content.body == record.body
         sent = [] if record.value is None else [("x-stream-filter-value", Field.of(record.value))]
         assert headers.items() == [*sent, ("x-stream-offset", Field("l", offset))]
