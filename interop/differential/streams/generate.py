@@ -103,7 +103,6 @@ class _Author:
         self._exchanges: dict[str, str] = {}
         self._tags: list[tuple[str, str, int]] = []
         self._written = 0  # messages
-        self._batches = 0
 
     def write(self) -> Program:
         """All of it."""
@@ -199,13 +198,16 @@ class _Author:
         exchange, key = "", self._a_stream()[0]
         if self._exchanges and chance.random() < 0.5:
             exchange, key = chance.choice(list(self._exchanges)), chance.choice(KEYS)
+        self._write(exchange, key)
+
+    def _write(self, exchange: str, key: str) -> None:
+        chance = self._chance
         count = chance.choice((1, 1, 1, 2, 5, chance.randint(1, 60)))
         messages = [self._properties() for _ in range(count)]
         size = chance.choice((5, 50, 1000)) if count < 20 else chance.choice((5, 500))
         values = {"exchange": exchange, "routing_key": key, "messages": messages, "start": self._written}
         self._add("Z", 1, "publish", **values, size=size, commit=chance.random() < 0.1)
         self._written += count
-        self._batches += 1
 
     def _properties(self) -> dict[str, Any]:
         chance = self._chance
@@ -236,10 +238,13 @@ class _Author:
                 *(("before batch", chance.randint(1, 9)), ("since batch", chance.randint(1, 9))),
             )
         )
+        self._read(self._a_stream()[0], offset)
+
+    def _read(self, queue: str, offset: Any) -> None:
+        chance = self._chance
         tag, link, channel = f"c{len(self._tags)}", chance.choice("AB"), chance.randint(1, 4)
         self._tags.append((tag, link, channel))
         prefetch = chance.choice((1, 2, 5, 10, 1000))
-        queue = self._a_stream()[0]
         self._add(link, channel, "basic.consume", queue=queue, consumer_tag=tag, offset=offset, prefetch=prefetch)
 
     def _acknowledge(self) -> None:
@@ -287,7 +292,10 @@ class _Author:
         return arguments
 
     def _pass_time(self) -> None:
-        """So much that a whole second lies between two batches."""
-        self._publish()
+        """Two batches with a whole second between them, and readers that start there."""
+        queue = self._a_stream()[0]
+        self._write("", queue)
         self._add("X", 1, "wait", milliseconds=1500)
-        self._publish()
+        self._write("", queue)
+        for offset in (("before batch", -1), ("since batch", -1)):
+            self._read(queue, offset)

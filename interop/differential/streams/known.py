@@ -77,12 +77,7 @@ def _unknown_filter_size(step: Step, amqpd: Reply, rabbitmq: Reply) -> bool:
     return "x-stream-filter-size-bytes" in amqpd[1].get("reply_text", "")
 
 
-def _counted_consumers(step: Step, amqpd: Reply, rabbitmq: Reply) -> bool:
-    return amqpd[0] == rabbitmq[0] == "queue.declare_ok" and amqpd[1] | {"consumer_count": 0} == rabbitmq[1]
-
-
 KNOWN: Final = (
-    Known("TEMP consumer count", "to be decided", _counted_consumers),
     Known("older texts of streams", "J42: 4.0 words them better", _same_but_older_text),
     Known("wrong x-stream-offset", "RabbitMQ 3.10 and 4.0 crash, and look at other things before", _wrong_offset),
     Known("wrong x-max-age of a stream", "RabbitMQ crashes", _crash("invalid_max_age")),

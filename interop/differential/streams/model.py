@@ -63,14 +63,16 @@ class Stream:
         return starts[place], starts[place + 1]
 
     def second_before(self, number: int) -> int | None:
-        """A whole second between the batch of that number and the one before; None if there is none."""
+        """A whole second between the batch of that number (-1: the last) and the one before; None if there is none."""
+        number += len(self.batches) if number < 0 else 0
         if not 0 < number < len(self.batches):
             return None
         second = int(self.batches[number].begun - MARGIN)
         return second if second > self.batches[number - 1].ended + MARGIN else None
 
     def age_before(self, number: int, now: float) -> int | None:
-        """How many whole seconds ago was between the batch of that number and the one before; None if there is none."""
+        """How many whole seconds ago was between that batch (-1: the last) and the one before; None if none."""
+        number += len(self.batches) if number < 0 else 0
         if not 0 < number < len(self.batches):
             return None
         age = int(now - self.batches[number - 1].ended - MARGIN)
