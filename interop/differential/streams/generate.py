@@ -266,7 +266,8 @@ class _Author:
 
     def _give_back(self) -> None:
         how = self._chance.choice(("basic.nack", "basic.reject", "basic.recover"))
-        self._add("Y", 1, "give_back", queue=self._a_stream()[0], how=how, count=self._chance.choice((1, 3, 10)))
+        values = {"queue": self._a_stream()[0], "how": how, "count": self._chance.choice((1, 3, 10))}
+        self._add("Y", 1, "give_back", **values, requeue=self._chance.random() < 0.5)
 
     def _misuse(self) -> None:
         chance = self._chance

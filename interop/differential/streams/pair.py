@@ -319,7 +319,7 @@ class StreamPair:
         for side in self.sides:
             side.stray.clear()
 
-    def _give_back(self, queue: str, how: str, count: int) -> None:
+    def _give_back(self, queue: str, how: str, count: int, requeue: bool) -> None:
         """Settle deliveries otherwise than by acknowledging: credit in amqpd, an error in RabbitMQ 3.10."""
         stream = self._world.streams.get(queue)
         if stream is None or stream.retains or not stream.records:
@@ -332,7 +332,7 @@ class StreamPair:
         if how == "basic.recover":
             self._amqpd.request(OWN, how, requeue=True)
         else:
-            self._amqpd.refuse(OWN, how, own[min(count, there) - 1].tag)
+            self._amqpd.refuse(OWN, how, own[min(count, there) - 1].tag, requeue)
         given_back = 1 if how == "basic.reject" else min(count, there)
         expected = min(count + given_back, there)
         self._until(lambda: len(own) >= expected, lambda: f"amqpd after {how}: {len(own)} instead of {expected}")

@@ -99,10 +99,10 @@ class StreamSide:
         self._links[link].send(channel, "basic.ack", delivery_tag=delivery_tag, multiple=multiple)
         self._links[link].flush()
 
-    def refuse(self, place: Place, method: str, delivery_tag: int) -> None:
+    def refuse(self, place: Place, method: str, delivery_tag: int, requeue: bool) -> None:
         """basic.nack of everything up to a delivery, or basic.reject of one."""
         more = {"multiple": True} if method == "basic.nack" else {}
-        self._links[place[0]].send(place[1], method, delivery_tag=delivery_tag, requeue=True, **more)
+        self._links[place[0]].send(place[1], method, delivery_tag=delivery_tag, requeue=requeue, **more)
         self.flush()
 
     def publish(self, place: Place, values: dict[str, Any], properties: dict[str, Any], body: str) -> None:
