@@ -21,6 +21,7 @@ import pytest
 
 import amqpd
 from amqpd import __version__
+from amqpd.cli.control import NoAnswerError, exchanged
 from amqpd.clock import ManualClock
 from amqpd.config import Config
 from amqpd.logs import configure
@@ -40,7 +41,9 @@ class Process:
 
     def __init__(self, home: Path, *options: str) -> None:
         self.ready_file = home / "ready.json"
-        command = [sys.executable, "-m", "amqpd", "--memory", "--no-management", "--ready-file", str(self.ready_file)]
+        command = [sys.executable, "-m", "amqpd", "--no-management", "--ready-file", str(self.ready_file)]
+        if "--data-dir" not in options:
+            command.append("--memory")
         # The process has to import the amqpd that is tested, which need not be the one in the working directory.
         path = str(Path(amqpd.__file__).resolve().parent.parent)
         environment = {**os.environ, "AMQPD_CONFIG": os.devnull, "PYTHONPATH": path}
@@ -235,6 +238,37 @@ def test_clients_that_do_not_answer_cannot_stop_the_shutdown(process: Process) -
         read_until(deaf, b"\x00\x0a\x00\x29")  # connection.open_ok
         process.signal(signal.SIGTERM)
         assert process.ended()[0] == 0
+
+
+# Commands.
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
+def test_commands_are_taken_while_it_runs_and_what_they_did_outlives_a_kill(amqpds: Amqpds, tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    process = amqpds.start("--data-dir", str(directory))
+    process.ready()
+    made = exchanged(directory, {"command": "super_stream.add", "arguments": {"name": "orders"}})
+    moved = {"stream": "orders-1", "cursor": "billing", "offset": "first"}
+    exchanged(directory, {"command": "stream.reset_cursor", "arguments": moved})
+    process.signal(signal.SIGKILL)
+    process.ended()
+    with pytest.raises(NoAnswerError, match="No amqpd is running"):
+        exchanged(directory, {"command": "super_stream.list"})
+    process = amqpds.start("--data-dir", str(directory))
+    process.ready()
+    assert exchanged(directory, {"command": "super_stream.list"}) == [made]
+    (cursor,) = exchanged(directory, {"command": "stream.cursors"})
+    assert (cursor["stream"], cursor["cursor"], cursor["offset"]) == ("orders-1", "billing", 0)
+    process.signal(signal.SIGTERM)
+    assert process.ended()[0] == 0
+    assert not (directory / "control.sock").exists()
+
+
+def test_a_broker_that_keeps_nothing_makes_no_socket_either(amqpds: Amqpds, tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    amqpds.start("--data-dir", str(directory), "--memory").ready()
+    assert not directory.exists()
 
 
 def read_until(sock: socket.socket, octets: bytes) -> None:

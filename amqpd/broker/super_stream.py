@@ -156,9 +156,11 @@ def check_names(spec: SuperStreamSpec) -> None:
     for name in spec.streams:
         if not is_correct(name):
             raise SuperStreamError("validation_failed", f"'{name}' is not a correct name for a stream")
-    for index, key in enumerate(spec.keys):
-        if key in spec.keys[:index]:
+    seen: set[str] = set()
+    for key in spec.keys:
+        if key in seen:
             raise SuperStreamError("validation_failed", f"the binding key '{key}' is there twice")
+        seen.add(key)
 
 
 def check_free(vhost: VHost, spec: SuperStreamSpec) -> None:

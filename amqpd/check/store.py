@@ -22,7 +22,7 @@ from amqpd.log.segment import HEADER, VERSION, Segment, base_and_generation, hea
 
 STREAM: Final = "stream"
 KEEP_ALL: Final = frozenset({"quorum", STREAM, "x-delayed-message"})
-"""Queue types that write every position, unless it is acknowledged first."""
+"""Types that write every position, unless it is acknowledged first."""
 _NO_LIMIT: Final = 1 << 62
 
 
@@ -32,7 +32,7 @@ class StoreCheck:
     Args:
         files: where it is.
         folder: of the store.
-        kind: of the queue, None if that is not known.
+        kind: of the queue or exchange, None if that is not known.
         advance: told how many octets were read.
     """
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -101,3 +102,11 @@ def test_help_and_version_do_not_wait_for_the_broker(option: str) -> None:
     assert "amqpd.cli.command" in modules
     slow = re.compile(r"(asyncio|anyio|uvloop|pamqp|amqpd\.(broker|wire|protocol|net|server))\b")
     assert [module for module in modules if slow.match(module)] == []
+
+
+def test_every_command_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "commands.md").read_text("utf-8")
+    for name, command in cli.commands.items():
+        below = command.commands if isinstance(command, click.Group) else {}
+        for line in [f"{name} {part}" for part in below] or [name]:
+            assert f"`amqpd {line}" in page or name == "serve", line
