@@ -1,4 +1,4 @@
-"""Power loss at any moment leaves a broker with what its stream confirmed and keeps, and with the cursor of a consumer."""
+"""Power loss at any moment leaves a broker with what its stream confirmed and keeps, and with a consumer's cursor."""
 
 from __future__ import annotations
 
