@@ -11,6 +11,7 @@ from typing import Final
 
 from interop.durability.clients import declare, drain, work
 from interop.durability.ledger import Ledger
+from interop.durability.streams import StreamLedger, check_stream, declare_stream, stream_work
 from interop.durability.victim import Victim
 
 LONGEST_LIFE: Final = 1.0  # seconds between readiness and kill
@@ -30,6 +31,7 @@ class Campaign:
 
     def __init__(self, kills: int, seed: int, command: str = "") -> None:
         self.ledger = Ledger()
+        self.stream = StreamLedger()
         self._kills = kills
         self._rng = random.Random(seed)
         self._command = command
@@ -41,7 +43,8 @@ class Campaign:
     def faults(self) -> list[str]:
         """What must not be; of many the first."""
         lost = self.ledger.lost()
-        return [*self.ledger.faults, *(f"lost: {number} of {self.ledger.published[number]}" for number in lost[:20])]
+        texts = [f"lost: {number} of {self.ledger.published[number]}" for number in lost[:20]]
+        return [*self.ledger.faults, *self.stream.faults, *texts]
 
     def run(self) -> None:
         """Kill, drain, stop, and look again.
@@ -63,6 +66,7 @@ class Campaign:
     def _run(self, victim: Victim) -> None:
         self._start(victim)
         asyncio.run(declare(victim.port))
+        asyncio.run(declare_stream(victim.port))
         for number in range(self._kills):
             if self._rng.random() < UNREADY:
                 victim.kill()
@@ -72,10 +76,12 @@ class Campaign:
             else:
                 if number > 0:
                     self._start(victim)
+                    asyncio.run(check_stream(victim.port, self.stream))
                 asyncio.run(self._live(victim))
         for _ in range(2):  # what was drained stays away
             victim.kill()
             self._start(victim)
+            asyncio.run(check_stream(victim.port, self.stream))
             asyncio.run(drain(victim.port, self.ledger))
             victim.stop()
             if self.ledger.lost():
@@ -92,11 +98,14 @@ class Campaign:
     async def _live(self, victim: Victim) -> None:
         """Let clients work, and kill the broker at a random moment."""
         dying: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        clients = asyncio.create_task(work(victim.port, self.ledger, self._rng, PUBLISHERS, dying))
+        clients = [
+            asyncio.create_task(work(victim.port, self.ledger, self._rng, PUBLISHERS, dying)),
+            asyncio.create_task(stream_work(victim.port, self.stream, self._rng, dying)),
+        ]
         await asyncio.sleep(self._rng.random() * LONGEST_LIFE)
         victim.kill()
         dying.set_result(None)
-        await clients
+        await asyncio.gather(*clients)
 
     def table(self) -> str:
         """The numbers, aligned."""
@@ -109,8 +118,13 @@ class Campaign:
             ("redelivered", f"{ledger.redelivered:,}"),
             ("duplicates", f"{ledger.duplicates:,}"),
             ("lost", f"{len(ledger.lost()):,}"),
-            ("other faults", f"{len(ledger.faults):,}"),
+            ("stream: published", f"{self.stream.published:,}"),
+            ("confirmed", f"{len(self.stream.confirmed):,}"),
+            ("removed", f"{self.stream.first:,}"),
+            ("delivered", f"{self.stream.delivered:,}"),
+            ("cursor: again", f"{self.stream.again:,}"),
+            ("other faults", f"{len(ledger.faults) + len(self.stream.faults):,}"),
             ("longest restart", f"{self._longest * 1000:,.0f} ms"),
             ("time", f"{self._seconds:,.0f} s"),
         ]
-        return "\n".join([self._version, *(f"{name:<16}{value:>14}" for name, value in rows)])
+        return "\n".join([self._version, *(f"{name:<18}{value:>14}" for name, value in rows)])

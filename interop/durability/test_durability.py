@@ -13,4 +13,6 @@ def test_a_broker_that_is_killed_keeps_what_it_confirmed() -> None:
     campaign.run()
     print(campaign.table())
     assert len(campaign.ledger.confirmed) > 100, "nothing was tried"
+    assert len(campaign.stream.confirmed) > 100
+    assert campaign.stream.first > 0, "retention was not at work"
     assert campaign.faults == []
