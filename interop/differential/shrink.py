@@ -22,12 +22,13 @@ def shrink(program: Program, still_fails: Callable[[Program], bool]) -> Program:
         program: a program that fails.
         still_fails: runs a candidate.
     """
-    program = _without_steps(program, still_fails)
+    program = without_steps(program, still_fails)
     program = _with_less(program, still_fails)
-    return _without_steps(program, still_fails)
+    return without_steps(program, still_fails)
 
 
-def _without_steps(program: Program, still_fails: Callable[[Program], bool]) -> Program:
+def without_steps(program: Program, still_fails: Callable[[Program], bool]) -> Program:
+    """Leave out steps only."""
     size = max(len(program) // 2, 1)
     while size:
         end = len(program)

@@ -121,6 +121,7 @@ class Queue(MessageSink):
     supports_conditional_delete: ClassVar[bool] = True
     honours_delete_conditions: ClassVar[bool] = True  # False: it is deleted whatever they are, and counts nothing
     honours_exclusive_consumers: ClassVar[bool] = True
+    tells_consumers: ClassVar[bool] = True  # False: declare_ok says that there are none, as RabbitMQ's streams do
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
         super().__init__(name)

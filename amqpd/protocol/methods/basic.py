@@ -72,11 +72,11 @@ def new_consumer(channel: Channel, name: str, tag: str, method: commands.Basic.C
     """The consumer that basic.consume asks for, its queue and arguments checked."""
     channel.session.check_queue(Access.READ, name)
     queue = channel.vhost.unlocked_queue(name, channel.session)
-    if channel.prefetch_limit and not queue.supports_global_prefetch:
-        raise NotImplementedByServer(f"{queue} does not support global qos")
     arguments = arguments_of(method)
     check_consumer_arguments(name, channel.vhost.name, queue.kind, arguments)
     queue.check_consumer(method.no_ack, channel.prefetch)
+    if channel.prefetch_limit and not queue.supports_global_prefetch:
+        raise NotImplementedByServer(f"{queue} does not support global qos")
     priority = consumer_priority(arguments)
     return ChannelConsumer(tag, queue, channel, method.no_ack, method.exclusive, priority, channel.prefetch, arguments)
 

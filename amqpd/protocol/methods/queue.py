@@ -35,7 +35,8 @@ def declare(channel: Channel, method: commands.Queue.Declare) -> None:
     queue.declared()
     channel.last_queue = queue.name
     if not method.nowait:
-        declare_ok(channel, queue.name, queue.message_count, len(queue.consumers))
+        consumers = len(queue.consumers) if queue.tells_consumers else 0
+        declare_ok(channel, queue.name, queue.message_count, consumers)
 
 
 def declare_active(channel: Channel, name: str, method: commands.Queue.Declare) -> Queue:

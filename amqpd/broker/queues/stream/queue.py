@@ -34,6 +34,7 @@ class StreamQueue(Queue):
     supports_global_prefetch: ClassVar[bool] = False
     honours_delete_conditions: ClassVar[bool] = False
     honours_exclusive_consumers: ClassVar[bool] = False
+    tells_consumers: ClassVar[bool] = False
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
         super().__init__(name, host, spec, settings)

@@ -108,7 +108,21 @@ class StreamStore(Kept):
             self.end = self._log.next_offset
         for segment in segments:
             self._recover_filters(segment)
+        self._make_safe()
         self._look()
+
+    def _make_safe(self) -> None:
+        """A process that was killed may have written what it did not sync, and from now on it can be read."""
+        job = self._log.checkpoint()
+        if job is None:
+            return
+        try:
+            job.run()
+            job.sync()
+        except OSError as error:
+            self._give_up(error)
+            return
+        self._log.finished(job)
 
     def append(self, message: Message, now: i64) -> i64:
         """Take a message in; return the commit after which it is safe.

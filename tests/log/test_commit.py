@@ -1,0 +1,185 @@
+"""Group commit: what goes to the disk together, in which order, and who is told when."""
+
+from __future__ import annotations
+
+import errno
+
+from amqpd.clock import ManualClock, Timers
+from amqpd.log.commit import HEAVY, PAUSE_SECONDS, RETRY_SECONDS, Commit, Commits, Job, Member, Waiter
+from amqpd.turn import Turn
+
+
+class Noted(Job):
+    """A job that writes down what is done with it, and fails as long as it has errors."""
+
+    def __init__(self, name: str, notes: list[str], errors: list[int] | None = None) -> None:
+        self.name = name
+        self.notes = notes
+        self.errors = errors or []
+
+    def run(self) -> None:
+        if self.errors:
+            raise OSError(self.errors.pop(0), "on purpose")
+        self.notes.append(f"write {self.name}")
+
+    def sync(self) -> None:
+        self.notes.append(f"sync {self.name}")
+
+
+class Owner(Member):
+    """Adds a record and takes an acknowledgement away with each commit that it joins."""
+
+    def __init__(self, name: str, notes: list[str], errors: list[int] | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self.notes = notes
+        self.errors = errors or []
+
+    def begin(self) -> Job | None:
+        return Noted(f"{self.name} records", self.notes, self.errors)
+
+    def begin_late(self) -> Job | None:
+        return Noted(f"{self.name} acks", self.notes)
+
+    def finished(self, job: Job) -> None:
+        assert isinstance(job, Noted)
+        self.notes.append(f"finished {job.name}")
+
+    def failed(self, job: Job, error: OSError) -> None:
+        assert isinstance(job, Noted)
+        self.notes.append(f"failed {job.name}")
+
+
+class Told(Waiter):
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    def committed(self) -> None:
+        self.notes.append("told")
+
+
+class Rig:
+    """Commits whose executor keeps them until the test runs them.
+
+    Args:
+        at_once: they are run in place instead.
+    """
+
+    def __init__(self, at_once: bool = False) -> None:
+        self.clock = ManualClock()
+        self.timers = Timers(self.clock)
+        self.turn = Turn()
+        self.commits = Commits(self.turn, self.timers)
+        self.begun: list[Commit] = []
+        self.notes: list[str] = []
+        if not at_once:
+            self.commits.execute = self.begun.append
+
+    def finish(self) -> None:
+        """Run what was begun, and everything that follows at once."""
+        commit = self.begun.pop(0)
+        commit.run()
+        self.commits.finished(commit)
+        self.turn.finish()
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.timers.run_due()
+        self.turn.finish()
+
+
+def test_everything_that_adds_is_synced_before_anything_is_taken_away_and_then_all_are_told() -> None:
+    rig = Rig(at_once=True)
+    for name in ("a", "b"):
+        rig.commits.join(Owner(name, rig.notes), 1)
+    rig.commits.wait(Told(rig.notes))
+    rig.turn.finish()
+    assert rig.notes == [
+        *("write a records", "write b records", "sync a records", "sync b records", "write a acks", "write b acks"),
+        *("finished a records", "finished b records", "finished a acks", "finished b acks", "told"),
+    ]
+
+
+def test_while_one_commit_is_under_way_the_next_one_gathers() -> None:
+    rig = Rig()
+    first, second = Owner("a", rig.notes), Owner("b", rig.notes)
+    rig.commits.join(first, 1)
+    rig.turn.finish()
+    rig.commits.join(second, 1)
+    rig.commits.join(first, 1)
+    rig.turn.finish()
+    assert [int(commit.number) for commit in rig.begun] == [1]
+    rig.finish()
+    assert [int(commit.number) for commit in rig.begun] == [2]
+    assert [step.member for step in rig.begun[0].steps] == [second, first]
+
+
+def test_octets_count_until_their_commit_is_done() -> None:
+    rig = Rig()
+    rig.commits.join(Owner("a", rig.notes), 7)
+    rig.turn.finish()
+    rig.commits.join(Owner("b", rig.notes), 5)
+    assert rig.commits.octets == 12
+    rig.finish()
+    assert rig.commits.octets == 5
+
+
+def test_a_full_disk_is_tried_again_every_second_and_nobody_is_told_before() -> None:
+    rig = Rig()
+    stalls: list[OSError | None] = []
+    rig.commits.on_stall = stalls.append
+    rig.commits.join(Owner("a", rig.notes, [errno.ENOSPC, errno.EDQUOT]), 1)
+    rig.commits.wait(Told(rig.notes))
+    rig.turn.finish()
+    for _ in range(2):
+        rig.finish()
+        assert rig.notes == []
+        assert not rig.begun
+        rig.advance(RETRY_SECONDS)
+    rig.finish()
+    assert rig.notes[-1] == "told"
+    assert [error is None for error in stalls] == [False, True]
+
+
+def test_another_error_is_the_members_own_and_the_others_go_on() -> None:
+    rig = Rig(at_once=True)
+    rig.commits.join(Owner("a", rig.notes, [errno.EIO]), 1)
+    rig.commits.join(Owner("b", rig.notes), 1)
+    rig.commits.wait(Told(rig.notes))
+    rig.turn.finish()
+    assert "failed a records" in rig.notes
+    assert rig.notes.index("sync b records") < rig.notes.index("write b acks")
+    assert rig.notes[-1] == "told"
+
+
+def test_after_a_heavy_commit_there_is_a_pause_from_its_beginning_on() -> None:
+    rig = Rig()
+    rig.commits.join(Owner("a", rig.notes), HEAVY)
+    rig.turn.finish()
+    rig.commits.join(Owner("b", rig.notes), 1)
+    rig.advance(PAUSE_SECONDS / 2)
+    rig.finish()
+    assert not rig.begun
+    rig.advance(PAUSE_SECONDS)
+    assert [int(commit.number) for commit in rig.begun] == [2]
+
+
+def test_after_a_light_commit_there_is_none() -> None:
+    rig = Rig()
+    rig.commits.join(Owner("a", rig.notes), HEAVY - 1)
+    rig.turn.finish()
+    rig.commits.join(Owner("b", rig.notes), 1)
+    rig.finish()
+    assert [int(commit.number) for commit in rig.begun] == [2]
+
+
+def test_at_the_end_nothing_pauses() -> None:
+    rig = Rig()
+    rig.commits.join(Owner("a", rig.notes), HEAVY)
+    rig.turn.finish()
+    rig.commits.join(Owner("b", rig.notes), 1)
+    rig.finish()
+    assert not rig.begun
+    rig.commits.close()
+    rig.turn.finish()
+    assert [int(commit.number) for commit in rig.begun] == [2]
