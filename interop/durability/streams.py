@@ -33,7 +33,8 @@ class StreamLedger:
 
     Attributes:
         confirmed: numbers of messages; those of publisher n leave n when they are divided by PUBLISHERS.
-        first: no offset below this one is kept.
+        first: a consumer was led past everything below this offset, for retention had removed it. What the broker was
+            about to remove when it was killed may be there again.
         acknowledged: by the consumer with the cursor.
         checks: how often the whole stream was read.
     """
@@ -50,6 +51,7 @@ class StreamLedger:
         self._serials = [0] * PUBLISHERS
         self._numbers: dict[int, int] = {}  # by offset
         self._not_acknowledged = 0  # the lowest offset
+        self._young = 0  # what is above this offset is not removed while a consumer comes back
 
     def write(self, publisher: int) -> tuple[int, bytes]:
         """Number and body of a message that is published now."""
@@ -76,12 +78,14 @@ class StreamLedger:
     def continue_at(self, offset: int) -> None:
         """The consumer with the cursor was given this first."""
         lowest = max(self._not_acknowledged, self.first)
-        if offset > lowest:
-            self.removed_below(offset)  # else it has passed over something
+        while lowest in self.acknowledged:
+            lowest += 1
+        if offset > lowest > self._young:
+            self.fault(f"the cursor is at {offset}, but {lowest} was not acknowledged")
         self.again += max(lowest - offset, 0)
 
     def removed_below(self, offset: int) -> None:
-        """There must not be anything before this offset, or it was kept from a consumer."""
+        """The consumer with the cursor was led past what is before this offset."""
         self.first = max(self.first, offset)
 
     def check(self, found: dict[int, int]) -> None:
@@ -94,9 +98,8 @@ class StreamLedger:
             return
         if offsets != list(range(offsets[0], offsets[-1] + 1)):
             self.fault(f"offsets between {offsets[0]} and {offsets[-1]} are not dense")
-        if offsets[0] < self.first:
-            self.fault(f"offset {offsets[0]} is there, but a consumer was told that {self.first} is the first")
         self.first = max(self.first, offsets[0])
+        self._young = (offsets[0] + offsets[-1]) // 2
         for publisher in range(PUBLISHERS):
             mine = [number for number in found.values() if number % PUBLISHERS == publisher]
             order = [found[offset] for offset in offsets if found[offset] % PUBLISHERS == publisher]
