@@ -122,6 +122,7 @@ def test_deliveries_have_to_be_acknowledged(client: Client) -> None:
 
 
 def test_there_is_no_consumer_under_a_limit_of_the_whole_channel(client: Client) -> None:
+    client.call(1, commands.Basic.Qos, commands.Basic.QosOk, prefetch_count=1)
     client.call(1, commands.Basic.Qos, commands.Basic.QosOk, prefetch_count=1, global_=True)
     client.send(1, commands.Basic.Consume, queue="q")
     assert client.connection_closed() == (540, f"NOT_IMPLEMENTED - {STREAM} does not support global qos")
