@@ -287,8 +287,6 @@ class StoredQueueMachine(QueueMachine):
         """Once everything has got to the disk."""
         self._run_commits()
         self.world = self.world.killed()
-        for held in self.held:  # nobody has noted this delivery, only that there was one
-            held.entry.deliveries = max(held.entry.deliveries - 1, 1)
         self._begin_again([held.entry for held in self.held])
 
     @rule()
