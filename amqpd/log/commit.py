@@ -26,10 +26,6 @@ SAFE: Final = 0  # the number of a commit that is done already, or that nobody h
 RETRY_SECONDS: Final = 1.0
 # Acknowledgements are synced at most so often. Losing some means redelivery, which at-least-once allows.
 SYNC_SECONDS: Final = 1.0
-# After a commit of so many octets the next one begins so much later than it at the earliest: that is about what a disk
-# takes for one anyway, and of what is large much is acknowledged by then, and need not be written at all.
-HEAVY: Final = 1024 * 1024
-PAUSE_SECONDS: Final = 0.002
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -211,8 +207,6 @@ class Commits(Work):
         self._stalled = False
         self._closing = False
         self._synced_late = timers.clock.monotonic()
-        self._not_before = self._synced_late  # the next commit does not begin earlier
-        self._pausing = False  # a timer waits for that
 
     @property
     def idle(self) -> bool:
@@ -241,7 +235,7 @@ class Commits(Work):
     def run(self) -> None:
         """Begin a commit, unless one is under way; the turn calls this."""
         self._deferred = False
-        while self._underway is None and (self._members or self._waiters) and not self._pauses():
+        while self._underway is None and (self._members or self._waiters):
             commit = self._begin()
             self._underway = commit
             if commit.empty:
@@ -251,21 +245,6 @@ class Commits(Work):
                 self.finished(commit)
             else:
                 self.execute(commit)
-
-    def _pauses(self) -> bool:
-        """It is too early for another commit; a timer sees to it that it begins."""
-        left = self._not_before - self.timers.clock.monotonic()
-        if left <= 0 or self._closing:
-            return False
-        if not self._pausing:
-            self._pausing = True
-            self.timers.call_later(left, self._paused)
-        return True
-
-    def _paused(self) -> None:
-        self._pausing = False
-        if self._members or self._waiters:
-            self._defer()
 
     def finished(self, commit: Commit) -> None:
         """A commit was run: the executor calls this, in the thread that owns the broker."""
@@ -313,8 +292,6 @@ class Commits(Work):
                 commit.late.append(Step(member, late))
         commit.waiters, self._waiters = self._waiters, []
         commit.octets, self._gathered = self._gathered, 0
-        if commit.octets >= HEAVY and self.execute is not None:
-            self._not_before = now + PAUSE_SECONDS
         return commit
 
     def _complete(self, commit: Commit) -> None:
@@ -363,10 +340,8 @@ class Commits(Work):
                 commit.relief.append(Step(member, job))
 
     def close(self) -> None:
-        """From now on everything is synced, and nothing waits: the end is near."""
+        """From now on everything is synced: the end is near."""
         self._closing = True
-        if self._members or self._waiters:
-            self._defer()
 
     def _defer(self) -> None:
         if not self._deferred and self._underway is None:

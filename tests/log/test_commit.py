@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from amqpd.clock import ManualClock, Timers
-from amqpd.log.commit import HEAVY, PAUSE_SECONDS, RETRY_SECONDS, Commit, Commits, Job, Member, Waiter
+from amqpd.log.commit import RETRY_SECONDS, Commit, Commits, Job, Member, Waiter
 from amqpd.turn import Turn
 
 
@@ -150,36 +150,3 @@ def test_another_error_is_the_members_own_and_the_others_go_on() -> None:
     assert "failed a records" in rig.notes
     assert rig.notes.index("sync b records") < rig.notes.index("write b acks")
     assert rig.notes[-1] == "told"
-
-
-def test_after_a_heavy_commit_there_is_a_pause_from_its_beginning_on() -> None:
-    rig = Rig()
-    rig.commits.join(Owner("a", rig.notes), HEAVY)
-    rig.turn.finish()
-    rig.commits.join(Owner("b", rig.notes), 1)
-    rig.advance(PAUSE_SECONDS / 2)
-    rig.finish()
-    assert not rig.begun
-    rig.advance(PAUSE_SECONDS)
-    assert [int(commit.number) for commit in rig.begun] == [2]
-
-
-def test_after_a_light_commit_there_is_none() -> None:
-    rig = Rig()
-    rig.commits.join(Owner("a", rig.notes), HEAVY - 1)
-    rig.turn.finish()
-    rig.commits.join(Owner("b", rig.notes), 1)
-    rig.finish()
-    assert [int(commit.number) for commit in rig.begun] == [2]
-
-
-def test_at_the_end_nothing_pauses() -> None:
-    rig = Rig()
-    rig.commits.join(Owner("a", rig.notes), HEAVY)
-    rig.turn.finish()
-    rig.commits.join(Owner("b", rig.notes), 1)
-    rig.finish()
-    assert not rig.begun
-    rig.commits.close()
-    rig.turn.finish()
-    assert [int(commit.number) for commit in rig.begun] == [2]
