@@ -14,7 +14,7 @@ from amqpd.broker.queues.room import PERSISTENT as PERSISTENT_ONLY
 from amqpd.broker.queues.room import Room
 from amqpd.broker.records import RecordEncoder
 from amqpd.clock import ManualClock, Timers
-from amqpd.log.commit import PAUSE_SECONDS, RETRY_SECONDS, Commits
+from amqpd.log.commit import RETRY_SECONDS, Commits
 from amqpd.log.damage import Damage
 from amqpd.log.log import Log
 from amqpd.turn import Turn
@@ -341,7 +341,7 @@ def test_publishers_are_held_while_the_disk_is_far_behind(tmp_path: Path) -> Non
     while world.held_commits:
         assert publisher.holds == 1
         world.run_commit()
-        world.advance(PAUSE_SECONDS)
+    world.finish()
     assert world.storage.commits.octets < RELEASE_BELOW
     assert publisher.holds == 0
 
