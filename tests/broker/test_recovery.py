@@ -622,7 +622,7 @@ def test_a_restarted_queue_is_as_good_as_a_new_one(tmp_path: Path, restart: Rest
 class Interrupted(Progress):
     """Recovery that does not get beyond the first queue."""
 
-    def queue(self, name: str, messages: int) -> None:
+    def queue(self, messages: int) -> None:
         raise OSError(errno.EIO, "as the test wants it")
 
 
