@@ -70,7 +70,10 @@ def test_a_cursor_is_where_it_was_after_a_stop(victim: Victim) -> None:
         reading.wait(10)
         reading.channel.basic_ack(4, multiple=True)
         reading.close()
-        read(channel, "log", 7, prefetch=7, group="team")
+        reading = Reading(channel, "log", acks=False, group="team")
+        reading.wait(10)
+        reading.channel.basic_ack(7, multiple=True)
+        reading.close()
     again(victim, "SIGTERM")
     with channel_of(victim) as channel:
         assert read(channel, "log", 6, None, cursor="me").offsets == [4, 5, 6, 7, 8, 9]

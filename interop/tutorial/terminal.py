@@ -41,6 +41,11 @@ def shown(command: str) -> list[list[str]]:
     return found
 
 
+def restore_interrupt() -> None:
+    """Ctrl-C does what it does to a program that a person started."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A command of the tutorial, running; Ctrl-C is pressed at the end if it still does.
 
@@ -60,6 +65,8 @@ class Terminal:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # Whoever runs the tests in the background may have them ignore it, and programs would do the same.
+            preexec_fn=restore_interrupt,
         )
         self._lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
