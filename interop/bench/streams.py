@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Streams of several brokers side by side: appending with confirms, reading, finding a place, memory.
 
-    python -m interop.bench.streams amqpd=5672:PID rabbitmq=5772:PID [--records 20000000] [--seeks 100] [--json FILE]
+    python -m interop.bench.streams amqpd=5672:PID rabbitmq=5772:PID [--records N [--others N]] [--seeks N] [--json FILE]
 
 Targets are those of compare.py. Each gets a stream of so many records of 100 octets, published by one publisher that
 has up to 5,000 unconfirmed (as RabbitMQ's clients do by default at most), read from the first offset by one consumer,
@@ -21,9 +21,8 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pika
 
@@ -101,12 +100,10 @@ class Measurement:
 
     def seek(self, seeks: int, rng: random.Random) -> None:
         """Find places."""
-        parameters = pika.ConnectionParameters("127.0.0.1", self._broker.port)
-        with pika.BlockingConnection(parameters) as connection:
-            offsets = [self._seek(connection, rng.randrange(self._records)) for _ in range(seeks)]
-            span = max(int(self._last - self._first) - 1, 1)
-            moments = [int(self._first) + 1 + rng.randrange(span) for _ in range(seeks)]
-            times = [self._seek(connection, datetime.fromtimestamp(each, UTC)) for each in moments]
+        offsets = [self._seek(str(rng.randrange(self._records))) for _ in range(seeks)]
+        span = max(int(self._last - self._first) - 1, 1)
+        moments = [int(self._first) + 1 + rng.randrange(span) for _ in range(seeks)]
+        times = [self._seek(f"@{moment}") for moment in moments]
         self.figures.seek_offset, self.figures.seek_offset_99 = middle_and_99(offsets)
         self.figures.seek_time, self.figures.seek_time_99 = middle_and_99(times)
 
@@ -116,16 +113,10 @@ class Measurement:
         with pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self._broker.port)) as connection:
             connection.channel().queue_delete(QUEUE)
 
-    def _seek(self, connection: Any, place: object) -> float:
+    def _seek(self, place: str) -> float:
         """Milliseconds from basic.consume to the first delivery."""
-        channel = connection.channel()
-        channel.basic_qos(prefetch_count=1)
-        begun = time.perf_counter()
-        for _ in channel.consume(QUEUE, arguments={"x-stream-offset": place}):
-            break
-        took = time.perf_counter() - begun
-        channel.close()
-        return took * 1000
+        said = self._amqpload(f"-P 0 -C 1 -k 1 -q 1 -Q {STREAM} -O {place} -E", 1, 60)
+        return float(said["first_ms"])
 
     def _load(self, options: str, each: int, clients: int) -> tuple[float, float]:
         """Records a second, and the broker's CPU microseconds a record.
@@ -136,14 +127,22 @@ class Measurement:
         pid = self._broker.pid
         assert pid is not None  # main() saw to it
         before = cpu_ticks(pid)
+        said = self._amqpload(options, each, 60 + each * clients / LEAST_RATE)
+        seconds = (cpu_ticks(pid) - before) / TICKS_PER_SECOND
+        return said["publish_per_s"] or said["deliver_per_s"], seconds * 1e6 / (each * clients)
+
+    def _amqpload(self, options: str, each: int, limit: float) -> dict[str, float]:
+        """What amqpload says.
+
+        Raises:
+            RuntimeError: it failed; with what it said.
+        """
         command = [str(self._program), "-p", str(self._broker.port), "-N", str(each), *options.split()]
-        limit = 60 + each * clients / LEAST_RATE
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
         if done.returncode or not done.stdout.strip():
             raise RuntimeError(f"{self._broker.name}: {done.stderr.strip()}")
-        seconds = (cpu_ticks(pid) - before) / TICKS_PER_SECOND
-        said = json.loads(done.stdout)
-        return said["publish_per_s"] or said["deliver_per_s"], seconds * 1e6 / (each * clients)
+        said: dict[str, float] = json.loads(done.stdout)
+        return said
 
 
 def middle_and_99(values: list[float]) -> tuple[float, float]:
@@ -174,11 +173,11 @@ def table(results: dict[str, Figures]) -> str:
     return "\n".join(lines)
 
 
-def measure(program: Path, brokers: list[Target], records: int, seeks: int) -> dict[str, Figures]:
+def measure(program: Path, brokers: list[Target], records: list[int], seeks: int) -> dict[str, Figures]:
     """Measure all of them, one after the other, telling how far it is."""
     results = {}
-    for broker in brokers:
-        one = Measurement(program, broker, records)
+    for broker, count in zip(brokers, records, strict=True):
+        one = Measurement(program, broker, count)
         for name, step in (("append", one.append), ("read", one.read)):
             sys.stderr.write(f"{broker.name}: {name}\n")
             step()
@@ -193,13 +192,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="+", type=target, metavar="NAME=PORT:PID")
     parser.add_argument("--records", type=int, default=20_000_000)
+    parser.add_argument("--others", type=int, help="records for all brokers but the first, if they take too long")
     parser.add_argument("--seeks", type=int, default=100)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if any(broker.pid is None for broker in options.targets):
         parser.error("every target needs its process id: NAME=PORT:PID")
+    records = [options.records] + [options.others or options.records] * (len(options.targets) - 1)
     with tempfile.TemporaryDirectory() as folder:
-        results = measure(build(Path(folder)), options.targets, options.records, options.seeks)
+        results = measure(build(Path(folder)), options.targets, records, options.seeks)
     sys.stdout.write(table(results) + "\n")
     if options.json is not None:
         options.json.write_text(json.dumps({name: asdict(figures) for name, figures in results.items()}, indent=1))
