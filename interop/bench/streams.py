@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Streams of several brokers side by side: appending with confirms, reading, finding a place, memory.
 
-    python -m interop.bench.streams amqpd=5672:PID rabbitmq=5772:PID [--records N [--others N]] [--seeks N] [--json FILE]
+    python -m interop.bench.streams amqpd=5672:PID rabbitmq=5772:PID [--records N [--others N]] [--seeks N] [--json F]
 
 Targets are those of compare.py. Each gets a stream of so many records of 100 octets, published by one publisher that
 has up to 5,000 unconfirmed (as RabbitMQ's clients do by default at most), read from the first offset by one consumer,
