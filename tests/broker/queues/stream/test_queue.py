@@ -128,6 +128,20 @@ def test_there_is_no_consumer_under_a_limit_of_the_whole_channel(client: Client)
     assert client.connection_closed() == (540, f"NOT_IMPLEMENTED - {STREAM} does not support global qos")
 
 
+def test_a_limit_of_the_whole_channel_alone_is_no_prefetch(client: Client) -> None:
+    client.call(1, commands.Basic.Qos, commands.Basic.QosOk, prefetch_count=1, global_=True)
+    client.send(1, commands.Basic.Consume, queue="q")
+    text = f"PRECONDITION_FAILED - consumer prefetch count is not set for stream {STREAM}"
+    assert client.channel_closed() == (406, text)
+
+
+def test_declare_ok_tells_of_no_consumers(client: Client) -> None:
+    client.call(1, commands.Basic.Qos, commands.Basic.QosOk, prefetch_count=1)
+    client.call(1, commands.Basic.Consume, commands.Basic.ConsumeOk, queue="q")
+    declared_ok = client.call(1, commands.Queue.Declare, commands.Queue.DeclareOk, queue="q", passive=True)
+    assert declared_ok.consumer_count == 0
+
+
 REFUSED_ARGUMENTS = [
     ({"x-priority": 1}, "invalid arg 'x-priority' for queue 'q' in vhost '/' of queue type rabbit_stream_queue"),
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from amqpd.broker.policy import Policy
 from amqpd.broker.queues.stream.filters import Filter
 from amqpd.broker.queues.stream.page import TAIL
 from amqpd.broker.queues.stream.store import StreamStore
+from amqpd.log.log import Log
 from amqpd.log.memory import MemoryFiles as AmqpdMemoryFiles
 from amqpd.wire.properties import EMPTY_PROPERTIES
 from tests.broker.queues.stream.clients import declared, filtered, offsets, publish, reader, stream_of
@@ -255,3 +257,20 @@ def test_offsets_are_given_in_the_order_of_publishing_whatever_is_under_way(worl
     assert found == list(range(5))
     assert store.end == 0
     assert store.page_at(0) is None
+
+
+def test_what_a_killed_process_had_only_written_is_made_safe_before_it_is_read(world: World) -> None:
+    client = declared(world)
+    folder = f"{stream_of(world).spec.folder}/0"
+    world.hold_commits()
+    publish(client, b"m")
+    for step in world.held_commits[0].steps:
+        step.write()  # and the process is killed before it syncs
+    world = world.killed()
+    assert stream_of(world).next_offset == 1
+    files = world.store.files if world.store is not None else None
+    assert isinstance(files, MemoryFiles)
+    for seed in range(30):
+        log = Log(files.crashes(random.Random(seed)), folder)
+        log.open()
+        assert log.next_offset == 1, "an offset that could be read belongs to another message after power loss"
