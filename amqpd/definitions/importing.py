@@ -77,6 +77,11 @@ class Import:
         self._warnings = 0
         self._bound: dict[tuple[str, Exchange, Destination], set[tuple[str, str]]] = {}
 
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many rows there were, and how many of each section changed something."""
+        return {"rows": self.total, **{section: count for section, count in self.counts.items() if count}}
+
     def steps(self) -> Steps:
         """Check everything, then apply a row a step.
 

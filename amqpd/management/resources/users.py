@@ -136,7 +136,10 @@ def delete(request: Request) -> Answer:
 def bulk_delete(request: Request) -> Answer:
     """Delete several users, or none if one of them does not exist."""
     request.need("users")
-    names = words("users", request.body["users"])
+    given = request.body["users"]
+    names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+    if names != given:
+        raise BadRequest("users must be a list of names.")
     store = store_of(request)
     unknown = [name for name in names if store.find(name) is None]
     if unknown:
