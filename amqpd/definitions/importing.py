@@ -1,8 +1,8 @@
 """Importing: what a document describes is made, row by row, in the order in which the rows need each other.
 
-Nothing is ever deleted. What cannot change (queues, exchanges, bindings) stays as it is where it exists; what can change
-(users, permissions, policies, parameters, metadata) becomes what the document says. Rule: what may live here applies
-rows that were checked; it takes place between the turns of others, so what was true at the check may not be any more.
+Nothing is ever deleted. What cannot change (queues, exchanges, bindings) stays as it is where it exists; what can
+change (users, permissions, policies, parameters, metadata) becomes what the document says. Rule: what may live here
+applies rows that were checked; it takes place between the turns of others, so what was true then may not be any more.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """The sections of a document: how a row of each becomes one that is checked.
 
-Every function takes the place of a row and its fields, and raises RowFault, PolicyError, or an AMQPError with RabbitMQ's
-text, if it cannot be used. Rule: what may live here looks at one row alone; what it needs of others checking.py knows.
+Every function takes the place of a row and its fields, and raises RowFault, PolicyError, or an AMQPError with the text
+of RabbitMQ, if it cannot be used. Rule: what may live here looks at one row alone; what it needs of others checking.py knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from amqpd.auth.password import BCRYPT, DEFAULT_ALGORITHM, check_hash
 from amqpd.auth.permissions import Permission
@@ -16,8 +17,8 @@ from amqpd.auth.users import USER_LIMITS
 from amqpd.broker.arguments import QUEUE_TYPES
 from amqpd.broker.declaration import RESERVED_PREFIX, ExchangeSpec
 from amqpd.broker.exchanges import EXCHANGE_TYPES
-from amqpd.broker.policy import Policy
 from amqpd.broker.metadata import check_vhost_name
+from amqpd.broker.policy import Policy
 from amqpd.broker.vhost_limits import VHOST_LIMITS
 from amqpd.definitions.fields import Fields, RowFault
 from amqpd.definitions.rows import (
@@ -43,7 +44,8 @@ _DEFAULT_TYPES: Final = ("undefined", "")  # RabbitMQ's words for a virtual host
 _INTERNAL: Final = "internal_"  # global parameters of the broker that wrote the document
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """Where a row stands, and what holds for all rows of its document.
 
     Args:

@@ -19,10 +19,10 @@ def test_what_was_imported_is_exported_in_the_same_shape() -> None:
     assert found["vhosts"] == [
         {
             "name": "/",
-            "description": "Default virtual host",
+            "description": "",
             "tags": [],
             "default_queue_type": "undefined",
-            "metadata": {"description": "Default virtual host", "tags": []},
+            "metadata": {"description": "", "tags": []},
             "limits": {},
         },
         *whole()["vhosts"],  # type: ignore[misc] # it is a list

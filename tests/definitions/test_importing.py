@@ -20,7 +20,11 @@ def world() -> World:
 def test_everything_in_a_document_is_there_afterwards(world: World) -> None:
     loading, left_out = load(world.broker, world.users, whole())
     vhost = world.broker.vhosts["shop"]
-    assert (vhost.metadata.description, vhost.metadata.default_queue_type, vhost.max_queues) == ("the shop", "quorum", 10)
+    assert (vhost.metadata.description, vhost.metadata.default_queue_type, vhost.max_queues) == (
+        "the shop",
+        "quorum",
+        10,
+    )
     user = world.users.find("app")
     assert user is not None
     assert user.has_password(b"guest")
@@ -134,7 +138,10 @@ def test_a_queue_without_a_type_gets_that_of_its_vhost(world: World) -> None:
         "queues": [{"name": "a", "vhost": "v"}, {"name": "b", "vhost": "v", "auto_delete": True}],
     }
     load(world.broker, world.users, document)
-    assert {name: queue.kind for name, queue in world.broker.vhosts["v"].queues.items()} == {"a": "quorum", "b": "classic"}
+    assert {name: queue.kind for name, queue in world.broker.vhosts["v"].queues.items()} == {
+        "a": "quorum",
+        "b": "classic",
+    }
 
 
 def test_a_document_without_permissions_leaves_new_vhosts_to_who_imports_it(world: World) -> None:
@@ -156,7 +163,9 @@ def test_limits_are_cleared_by_an_empty_object(world: World) -> None:
 def test_what_vanishes_between_two_steps_is_left_out(world: World) -> None:
     left_out: list[tuple[str, str]] = []
     definitions = read({"vhosts": [{"name": "v"}], "queues": [{"name": "q", "vhost": "v"}]})
-    loading = Import(world.broker, world.users, definitions, "guest", lambda row, reason: left_out.append((row, reason)))
+    loading = Import(
+        world.broker, world.users, definitions, "guest", lambda row, reason: left_out.append((row, reason))
+    )
     for _ in loading.steps():
         if "v" in world.broker.vhosts:
             world.broker.delete_vhost("v")
@@ -167,7 +176,11 @@ def test_what_vanishes_between_two_steps_is_left_out(world: World) -> None:
     ("section", "row", "text"),
     [
         ("queues", {"name": "q", "vhost": "nope"}, "there is no virtual host 'nope'"),
-        ("permissions", {"user": "nope", "vhost": "/", "configure": "", "write": "", "read": ""}, "there is no user 'nope'"),
+        (
+            "permissions",
+            {"user": "nope", "vhost": "/", "configure": "", "write": "", "read": ""},
+            "there is no user 'nope'",
+        ),
         (
             "topic_permissions",
             {"user": "nope", "vhost": "/", "exchange": "", "write": "", "read": ""},
@@ -181,13 +194,11 @@ def test_what_vanishes_between_two_steps_is_left_out(world: World) -> None:
         (
             "queues",
             {"name": "q", "vhost": "/", "arguments": {"x-message-ttl": "soon"}},
-            "invalid arg 'x-message-ttl' for queue 'q' in vhost '/': {unacceptable_type,longstr}",
+            "invalid arg 'x-message-ttl' for queue 'q' in vhost '/': \"expected integer, got longstr\"",
         ),
     ],
 )
-def test_nothing_is_done_if_anything_cannot_be(
-    world: World, section: str, row: dict[str, object], text: str
-) -> None:
+def test_nothing_is_done_if_anything_cannot_be(world: World, section: str, row: dict[str, object], text: str) -> None:
     document = {**whole(), section: [row]}
     before = saved(world.broker, world.users)
     with pytest.raises(DefinitionsError) as caught:
@@ -210,7 +221,9 @@ def test_more_queues_than_the_limit_are_refused_before_anything_is_done(
     world: World, limits: dict[str, object]
 ) -> None:
     document = {**limits, "queues": [{"name": "a", "vhost": "v"}, {"name": "b", "vhost": "v"}]}
-    with pytest.raises(DefinitionsError, match="adding 2 would exceed the limit in vhost 'v': 1 are allowed, 0 are there"):
+    with pytest.raises(
+        DefinitionsError, match="adding 2 would exceed the limit in vhost 'v': 1 are allowed, 0 are there"
+    ):
         load(world.broker, world.users, document)
     assert "v" not in world.broker.vhosts
 
@@ -235,4 +248,4 @@ def test_a_document_of_one_vhost_is_imported_into_another(world: World) -> None:
     one, two = saved(world.broker, world.users, "shop"), saved(world.broker, world.users, "copy")
     for section in ("queues", "exchanges", "bindings"):
         assert one[section] == two[section] != []
-    assert WHOLE == whole()
+    assert whole() == WHOLE

@@ -106,7 +106,12 @@ def test_users_that_cannot_be_are_told(row: dict[str, object], text: str) -> Non
         {"description": "d", "tags": ["a"], "default_queue_type": "quorum"},
         {"metadata": {"description": "d", "tags": ["a"], "default_queue_type": "quorum"}},
         {"description": "d", "metadata": {"tags": "a"}, "defaultqueuetype": "quorum"},
-        {"description": "d", "tags": "a", "default_queue_type": "undefined", "metadata": {"default_queue_type": "quorum"}},
+        {
+            "description": "d",
+            "tags": "a",
+            "default_queue_type": "undefined",
+            "metadata": {"default_queue_type": "quorum"},
+        },
     ],
 )
 def test_a_vhost_has_its_metadata_in_an_object_or_in_the_row(row: dict[str, object]) -> None:
@@ -134,7 +139,11 @@ def test_vhosts_that_cannot_be_are_told(row: dict[str, object], text: str) -> No
 
 
 def test_a_queue_has_its_type_in_the_row_or_among_its_arguments() -> None:
-    for row in ({"type": "quorum"}, {"arguments": {"x-queue-type": "quorum"}}, {"type": "x", "arguments": {"x-queue-type": "quorum"}}):
+    for row in (
+        {"type": "quorum"},
+        {"arguments": {"x-queue-type": "quorum"}},
+        {"type": "x", "arguments": {"x-queue-type": "quorum"}},
+    ):
         found = one("queues", {"name": "q", "vhost": "/", **row})
         assert isinstance(found, QueueRow)
         assert json_of_table(found.arguments) == {"x-queue-type": "quorum"}
@@ -184,7 +193,11 @@ def test_what_belongs_to_another_broker_is_skipped(section: str, row: dict[str, 
             "destination_type is 'topic', and neither queue nor exchange",
         ),
         ("bindings", {"source": "x", "vhost": "/", "destination_type": "queue"}, "has no destination"),
-        ("parameters", {"vhost": "/", "component": "vhost-limits", "name": "limits", "value": 5}, "value is not an object"),
+        (
+            "parameters",
+            {"vhost": "/", "component": "vhost-limits", "name": "limits", "value": 5},
+            "value is not an object",
+        ),
         ("global_parameters", {"name": "g"}, "has no value"),
         ("policies", {"vhost": "/", "name": "p", "pattern": "x"}, "has no definition"),
     ],

@@ -12,7 +12,7 @@ from amqpd.management.answer import DONE, Answer, Listing
 from amqpd.management.auth import Tag
 from amqpd.management.errors import BadRequest
 from amqpd.management.request import Request
-from amqpd.management.resources.users import find, name_of, store_of
+from amqpd.management.resources.users import all_users, find, store_of
 from amqpd.management.router import route
 from amqpd.management.rows import listed, row_columns
 from amqpd.management.words import invalid
@@ -24,8 +24,8 @@ USER_COLUMNS: Final = row_columns("user", "value")
 def show_vhosts(request: Request) -> Listing:
     """The limits of all virtual hosts that have some, or of one."""
     limits = request.node.broker.limits
-    rows = [{"vhost": vhost.name, "value": limits.of(vhost)} for vhost in request.vhosts()]
-    return listed(VHOST_COLUMNS, (row for row in rows if row["value"]))
+    found = [(vhost.name, limits.of(vhost)) for vhost in request.vhosts()]
+    return listed(VHOST_COLUMNS, ({"vhost": name, "value": value} for name, value in found if value))
 
 
 def put_vhost(request: Request) -> Answer:
@@ -51,7 +51,7 @@ def delete_vhost(request: Request) -> Answer:
 
 def show_users(request: Request) -> Listing:
     """The limits of all users who have some, or of one."""
-    users = [find(request)] if "user" in request.path else sorted(store_of(request), key=name_of)
+    users = [find(request)] if "user" in request.path else all_users(request)
     return listed(USER_COLUMNS, ({"user": user.name, "value": dict(user.limits)} for user in users if user.limits))
 
 

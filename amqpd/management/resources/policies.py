@@ -65,11 +65,10 @@ class PolicyResource:
 
     def routes(self, path: str, write_tag: Tag) -> tuple[Route, ...]:
         """The routes below a path."""
-        one = {"get": self.show, "put": self.put, "delete": self.delete}
         return (
             route(path, get=self.show_list),
             route(path + "/{vhost}", get=self.show_list),
-            route(path + "/{vhost}/{name}", write_tag=write_tag, **one),
+            route(path + "/{vhost}/{name}", write_tag=write_tag, get=self.show, put=self.put, delete=self.delete),
         )
 
     def _all(self, vhost: VHost) -> list[Policy]:
@@ -86,4 +85,3 @@ ROUTES: Final = (
     *PolicyResource(False).routes("/policies", Tag.POLICYMAKER),
     *PolicyResource(True).routes("/operator-policies", Tag.ADMINISTRATOR),
 )
-

@@ -45,18 +45,18 @@ def find(request: Request) -> User:
 
 def show_list(request: Request) -> Listing:
     """All users, by name."""
-    return Listing(COLUMNS, sorted(store_of(request), key=name_of))
+    return Listing(COLUMNS, all_users(request))
 
 
-def name_of(user: User) -> str:
-    """For sorting."""
-    return user.name
+def all_users(request: Request) -> list[User]:
+    """All users, by name."""
+    return sorted(store_of(request), key=lambda user: user.name)
 
 
 def show_without_permissions(request: Request) -> Listing:
     """The users who may open no virtual host."""
     permitted = {user for user, _, _ in store_of(request).permissions}
-    return Listing(COLUMNS, [user for user in sorted(store_of(request), key=name_of) if user.name not in permitted])
+    return Listing(COLUMNS, [user for user in all_users(request) if user.name not in permitted])
 
 
 def show(request: Request) -> One:
