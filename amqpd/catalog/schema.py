@@ -46,8 +46,8 @@ _EXCHANGE_IDS: Final = (
         WHERE kind = 'x-delayed-message'""",
 )
 
-# The default virtual host was not kept before: it was there in every file that had a start. The counter "seeded" is not set, so the next start
-# makes the first user, as every start did before.
+# The default virtual host was not kept before: it was there in every file that had a start. The counter "seeded" is not
+# set, so the next start makes the first user, as every start did before.
 _ACCOUNTS: Final = (
     "INSERT OR IGNORE INTO vhosts SELECT '/', '{}' FROM counters WHERE name = 'starts' AND value > 0",
     "INSERT INTO counters VALUES ('seeded', 0)",

@@ -148,24 +148,19 @@ class Handshake:
             NotAllowed: it does not exist, has as many connections as it may have, as the user has, or the user has no
                 permission there.
         """
-        name = method.virtual_host
-        vhost = self._broker.vhosts.get(name)
-        if vhost is None:
-            raise NotAllowed(f"vhost {name} not found")
         assert self._user is not None  # the state table: no open without start_ok
-        self._check_limits(vhost, self._user.name)
-        if self._users.permissions.find(self._user.name, name) is None:
-            raise NotAllowed(f"access to vhost '{name}' refused for user '{self._user.name}'")
-        limits = self._limits
-        return Session(
-            self._user,
-            vhost,
+        vhost = self._broker.vhosts.get(method.virtual_host)
+        if vhost is not None:
+            self._check_limits(vhost, self._user.name)
+        return open_session(
+            self._broker,
             self._users,
+            self._limits,
+            self._user,
+            method.virtual_host,
+            connection,
             self.frame_max,
             self.client_properties,
-            limits.consumer_max,
-            limits.max_message_size,
-            connection,
         )
 
     def _check_limits(self, vhost: VHost, user: str) -> None:
@@ -178,6 +173,42 @@ class Handshake:
         limit = None if found is None else found.max_connections
         if limit is not None and self._connections.of_user(user) >= limit:
             raise NotAllowed(f"connection refused for user '{user}': user connection limit ({limit}) is reached")
+
+
+def open_session(
+    broker: Broker,
+    users: UserStore,
+    limits: Limits,
+    user: User,
+    name: str,
+    connection: str,
+    frame_max: int = 0,
+    client_properties: Table = EMPTY_TABLE,
+) -> Session:
+    """Open a virtual host for a user who was authenticated.
+
+    Args:
+        name: of the virtual host.
+        connection: what events and the firehose say that it happens on.
+
+    Raises:
+        NotAllowed: it does not exist, or the user has no permission there.
+    """
+    vhost = broker.vhosts.get(name)
+    if vhost is None:
+        raise NotAllowed(f"vhost {name} not found")
+    if users.permissions.find(user.name, name) is None:
+        raise NotAllowed(f"access to vhost '{name}' refused for user '{user.name}'")
+    return Session(
+        user,
+        vhost,
+        users,
+        frame_max,
+        client_properties,
+        limits.consumer_max,
+        limits.max_message_size,
+        connection,
+    )
 
 
 def check_choice(name: str, chosen: int, offered: int, least: int) -> None:
