@@ -179,6 +179,7 @@ def merged(row: VHostRow | None, current: VHostMetadata | None) -> VHostMetadata
         current.description if row.description is None else row.description,
         current.tags if row.tags is None else row.tags,
         current.default_queue_type if row.default_queue_type is None else row.default_queue_type,
+        current.protected or row.protected,
     )
 
 

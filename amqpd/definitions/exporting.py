@@ -115,10 +115,8 @@ class Export:
         }
 
     def _vhost_row(self, vhost: VHost) -> Row:
-        metadata: Row = {"description": vhost.metadata.description, "tags": list(vhost.metadata.tags)}
+        metadata = metadata_of(vhost)
         kind = vhost.metadata.default_queue_type
-        if kind is not None:
-            metadata["default_queue_type"] = kind
         limits = self._broker.limits.of(vhost)
         flat = {**metadata, "default_queue_type": kind or _UNDEFINED}
         return {"name": vhost.name, **flat, "metadata": metadata, "limits": limits}
@@ -141,6 +139,16 @@ def export(broker: Broker, users: UserStore, product: Product, vhost: VHost | No
     exported = Export(broker, users, product, vhost)
     run_all(exported.steps())
     return exported.document
+
+
+def metadata_of(vhost: VHost) -> Row:
+    """Description and tags; default queue type and protection if there are."""
+    found: Row = {"description": vhost.metadata.description, "tags": list(vhost.metadata.tags)}
+    if vhost.metadata.default_queue_type is not None:
+        found["default_queue_type"] = vhost.metadata.default_queue_type
+    if vhost.metadata.protected:
+        found["protected_from_deletion"] = True
+    return found
 
 
 def user_row(user: User) -> Row:

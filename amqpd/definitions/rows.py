@@ -67,13 +67,14 @@ class UserRow(Row):
 
 @dataclass(frozen=True)
 class VHostRow(Row):
-    """One virtual host. None: the document does not say."""
+    """One virtual host. None, and False of protected: the document does not say."""
 
     name: str
     description: str | None
     tags: tuple[str, ...] | None
     default_queue_type: str | None
     limits: Mapping[str, int] | None
+    protected: bool
 
 
 @dataclass(frozen=True)

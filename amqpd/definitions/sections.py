@@ -1,7 +1,8 @@
 """The sections of a document: how a row of each becomes one that is checked.
 
 Every function takes the place of a row and its fields, and raises RowFault, PolicyError, or an AMQPError with the text
-of RabbitMQ, if it cannot be used. Rule: what may live here looks at one row alone; what it needs of others checking.py knows.
+of RabbitMQ, if it cannot be used. Rule: what may live here looks at one row alone; what it needs of others is for
+checking.py.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _MD5: Final = "rabbit_password_hashing_md5"
 _SALTED_SINCE: Final = (3, 6)  # before that version hashes were MD5's, and rows did not say so
 _ALGORITHMS: Final[Mapping[str, str]] = {"lavinmq_bcrypt": BCRYPT}  # other brokers' names
 _DEFAULT_TYPES: Final = ("undefined", "")  # RabbitMQ's words for a virtual host that has no default queue type
+_PROTECTED: Final = "protected_from_deletion"
 _INTERNAL: Final = "internal_"  # global parameters of the broker that wrote the document
 
 
@@ -96,7 +98,8 @@ def read_vhost(place: Place, fields: Fields) -> Row:
     limits = fields.limits("limits", VHOST_LIMITS) if fields.has("limits") else None
     check_vhost_name(fields.name())
     kind = default_queue_type(fields) or default_queue_type(metadata)
-    return VHostRow(place.section, place.index, fields.name(), description, tags, kind, limits)
+    protected = metadata.flag(_PROTECTED, fields.flag(_PROTECTED, False))
+    return VHostRow(place.section, place.index, fields.name(), description, tags, kind, limits, protected)
 
 
 def default_queue_type(fields: Fields) -> str | None:

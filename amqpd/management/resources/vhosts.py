@@ -6,7 +6,7 @@ from typing import Final
 
 from amqpd.auth.permissions import Permission
 from amqpd.broker.metadata import VHostMetadata
-from amqpd.broker.vhost import VHost
+from amqpd.definitions.exporting import metadata_of
 from amqpd.management.answer import DONE, Answer, Columns, Listing, One, put_answer
 from amqpd.management.auth import Tag, visible_vhosts
 from amqpd.management.errors import APIError, BadRequest, Missing
@@ -17,14 +17,6 @@ from amqpd.management.words import words
 
 UNDEFINED: Final = "undefined"  # RabbitMQ's word for no default queue type
 PROTECTED: Final = "Cannot delete virtual host '{}': it is protected from deletion. To remove the protection, use {}"
-
-
-def metadata_of(vhost: VHost) -> dict[str, object]:
-    """Description, tags and, if there is one, default queue type."""
-    found: dict[str, object] = {"description": vhost.metadata.description, "tags": list(vhost.metadata.tags)}
-    if vhost.metadata.default_queue_type is not None:
-        found["default_queue_type"] = vhost.metadata.default_queue_type
-    return found
 
 
 COLUMNS: Final = Columns(
@@ -58,6 +50,7 @@ def put(request: Request) -> Answer:
     broker, name = request.node.broker, request.path["vhost"] or "/"
     existing = broker.vhosts.get(name)
     actor = request.user.name
+    tracing = request.boolean("tracing", False if existing is None else existing.firehose.on)
     try:
         metadata = changed(request, VHostMetadata() if existing is None else existing.metadata)
         if existing is None:
@@ -67,8 +60,8 @@ def put(request: Request) -> Answer:
             found = broker.update_vhost(name, metadata)
     except ValueError as error:
         raise BadRequest(f"{error}.") from None
-    if "tracing" in request.body:
-        found.set_tracing(request.boolean("tracing"))
+    if tracing != found.firehose.on:
+        found.set_tracing(tracing)
     return put_answer(existing is None)
 
 
