@@ -18,8 +18,8 @@ import anyio
 
 from amqpd import __version__
 from amqpd.auth.recovery import restore_accounts
-from amqpd.auth.seed import seed
-from amqpd.auth.users import UserStore
+from amqpd.auth.seed import seed, seed_vhost
+from amqpd.auth.users import GUEST, UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
 from amqpd.broker.recovery import Recovery
@@ -27,6 +27,8 @@ from amqpd.catalog.directory import DataDirectory, DataDirectoryError
 from amqpd.catalog.faults import CatalogError
 from amqpd.clock import Clock, SystemClock
 from amqpd.config import Config
+from amqpd.definitions.files import FileError
+from amqpd.loading import Loading
 from amqpd.log.damage import NewerFormat
 from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
 from amqpd.management.node import Listener, Node
@@ -54,7 +56,7 @@ SHUTDOWN_SECONDS: Final = 2.0
 # The disk has so many seconds to take what is left; a disk that is full never does.
 FLUSH_SECONDS: Final = 6.0
 CANNOT_START: Final = 1
-BAD_DATA_DIRECTORY: Final = 2
+BAD_DATA: Final = 2  # a data directory or definitions that cannot be used
 # Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 
@@ -69,11 +71,13 @@ class Server:
 
     Raises:
         DataDirectoryError, CatalogError: the data directory cannot be used.
+        FileError: the definitions cannot be read.
     """
 
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
+        self._loading = Loading(config.definitions, clock, logger.getChild("definitions"), sys.stderr)
         self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)
         self.context = Context(clock, self.storage.commits.timers, self.storage.commits.turn, os.urandom, self.storage)
@@ -81,7 +85,7 @@ class Server:
         self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}", recovers=self._directory is not None)
         self.users = UserStore(self.broker)
         if self._directory is None:
-            seed(self.broker, self.users)
+            self._seed()
         self.connections = Connections(self.context)
         self.connections.watch(self.broker, self.users)
         self.services = Services(
@@ -109,11 +113,13 @@ class Server:
         Raises:
             ListenError: an address cannot be listened on.
             NewerFormat, CatalogError, OSError: the data directory cannot be used.
+            FileError: the definitions cannot be imported.
         """
         sockets = bind(self.config.host, self.config.port)
         self._http_sockets = bind_http(self.config)
         if self._directory is not None:
             self._recover(self._directory)
+        self._loading.run(self.broker, self.users)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
         await self.listeners.start(sockets)
@@ -148,6 +154,14 @@ class Server:
         gc.freeze()
         return make_app(self.node, self._logger.getChild("management"))
 
+    def _seed(self) -> None:
+        """Make what a new broker has; definitions with users stand in for its first user."""
+        if self._loading.brings_users:
+            seed_vhost(self.broker)
+        else:
+            seed(self.broker, self.users)
+        self._loading.tell_of_first_user(GUEST)
+
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
         logger = self._logger.getChild("storage")
@@ -158,7 +172,7 @@ class Server:
             Recovery(self.broker, topology, self._report).run()
             restore_accounts(self.users, topology, self.storage, self._report)
             if not topology.seeded:
-                seed(self.broker, self.users)
+                self._seed()
         finally:
             self._report.end()
         self._disk = DiskThread(self.context, asyncio.get_running_loop())
@@ -206,7 +220,7 @@ class Server:
 
 
 def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, CANNOT_START or BAD_DATA_DIRECTORY."""
+    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, CANNOT_START or BAD_DATA."""
     clock = SystemClock()
     begun = clock.monotonic()
     options = {"use_uvloop": find_spec("uvloop") is not None}
@@ -216,9 +230,9 @@ def run(config: Config) -> int:
     except ListenError as error:
         sys.stderr.write(f"amqpd: {error}\n")
         return CANNOT_START
-    except (DataDirectoryError, CatalogError, NewerFormat) as error:
+    except (DataDirectoryError, CatalogError, NewerFormat, FileError) as error:
         sys.stderr.write(f"amqpd: {error}\n")
-        return BAD_DATA_DIRECTORY
+        return BAD_DATA
     return 0
 
 

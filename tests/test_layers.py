@@ -29,6 +29,7 @@ ROWS = (
     ("net",),
     ("management",),
     ("check", "opening", "progress"),
+    ("loading",),
     ("server",),
     ("cli", "testing"),
     ("__main__",),
