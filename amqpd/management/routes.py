@@ -4,6 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
-from amqpd.management.resources import exchanges, identity
+from amqpd.management.resources import (
+    bindings,
+    channels,
+    connections,
+    consumers,
+    exchanges,
+    health,
+    identity,
+    messages,
+    nodes,
+    overview,
+    queues,
+    streams,
+)
 
-ROUTES: Final = (*identity.ROUTES, *exchanges.ROUTES)
+ROUTES: Final = (
+    *overview.ROUTES,
+    *nodes.ROUTES,
+    *identity.ROUTES,
+    *connections.ROUTES,
+    *channels.ROUTES,
+    *consumers.ROUTES,
+    *exchanges.ROUTES,
+    *queues.ROUTES,
+    *bindings.ROUTES,
+    *messages.ROUTES,
+    *streams.ROUTES,
+    *health.ROUTES,
+)
