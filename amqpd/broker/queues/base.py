@@ -246,7 +246,7 @@ class Queue(MessageSink):
         return int(octets)
 
     def traffic(self) -> Traffic:
-        """What has happened here since the queue was made or came back from the disk. Dead letters are published, too."""
+        """What has happened here since the queue was made, or came back from the disk; publish counts dead letters."""
         traffic = Traffic()
         if self._past is not None:
             traffic.add(self._past)
