@@ -6,6 +6,7 @@ import platform
 from typing import Final
 
 from amqpd.broker.counters import Traffic
+from amqpd.broker.global_parameters import GlobalParameterError
 from amqpd.broker.vhost import VHost
 from amqpd.management.answer import DONE, Answer
 from amqpd.management.auth import Tag, has
@@ -135,10 +136,10 @@ def show_cluster_name(request: Request) -> Answer:
 def set_cluster_name(request: Request) -> Answer:
     """Give it another name."""
     request.need("name")
-    name = request.text("name")
-    if not name:
-        raise BadRequest("name must not be empty")
-    request.node.broker.cluster_name = name
+    try:
+        request.node.broker.globals.set("cluster_name", request.text("name"), request.user.name)
+    except GlobalParameterError as error:
+        raise BadRequest(f"{error}.") from None
     return DONE
 
 
