@@ -31,9 +31,13 @@ from amqpd.net.commands import Commands
 from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
 from amqpd.net.driver import LoopDriver
-from amqpd.net.listeners import ListenError, Listeners, bind
+from amqpd.net.files import file_limit, raise_file_limit
+from amqpd.net.gate import Gate
+from amqpd.net.listeners import AMQPS, ListenError, Listeners, bind
 from amqpd.net.memory import MemoryWatch, total_memory
 from amqpd.net.observer import LogObserver
+from amqpd.net.tls import Certificates, TLSError, settings_of
+from amqpd.net.tls_watch import CertificateWatch
 from amqpd.opening import open_storage
 from amqpd.progress import StorageReport
 from amqpd.protocol.limits import Limits
@@ -46,7 +50,9 @@ SHUTDOWN_SECONDS: Final = 2.0
 # The disk has so many seconds to take what is left; a disk that is full never does.
 FLUSH_SECONDS: Final = 6.0
 CANNOT_START: Final = 1
+RELOAD: Final = (signal.SIGHUP,) if sys.platform != "win32" else ()
 BAD_DATA_DIRECTORY: Final = 2
+BAD_CONFIGURATION: Final = 2
 # Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 
@@ -61,6 +67,7 @@ class Server:
 
     Raises:
         DataDirectoryError, CatalogError: the data directory cannot be used.
+        TLSError: a certificate cannot be used.
     """
 
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
@@ -73,6 +80,7 @@ class Server:
         self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
         self.users = with_guest(UserStore(events=self.broker.events))
         self.connections = Connections(self.context)
+        self.certificates = certificates_of(config)
         services = Services(
             self.broker,
             self.users,
@@ -81,10 +89,12 @@ class Server:
             __version__,
             self.connections,
         )
-        self.listeners = Listeners(services)
+        gate = Gate(clock, config.handshake_max)
+        self.listeners = Listeners(services, logger.getChild("net"), gate, file_limit())
         self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
+        self.tls_watch: CertificateWatch | None = None
         self._logger = logger
         self._driver: LoopDriver | None = None
         self._disk: DiskThread | None = None
@@ -96,16 +106,36 @@ class Server:
             ListenError: an address cannot be listened on.
             NewerFormat, CatalogError, OSError: the data directory cannot be used.
         """
-        sockets = bind(self.config.host, self.config.port)
+        sockets = self._bind()
         if self._directory is not None:
             self._recover(self._directory)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
-        await self.listeners.start(sockets)
+        self._listen(sockets)
         if self._directory is not None:
             await self.control.start(self._directory.path)
-        self.ports["amqp"] = sockets[0].getsockname()[1]
-        self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
+
+    def _bind(self) -> dict[str, list[socket.socket]]:
+        """The AMQP sockets by what is spoken on them."""
+        config = self.config
+        sockets = {} if config.no_plain else {"amqp": bind(config.host, config.port)}
+        if self.certificates is not None:
+            sockets["amqps"] = bind(config.host, config.tls_port, AMQPS)
+        return sockets
+
+    def _listen(self, bound: dict[str, list[socket.socket]]) -> None:
+        for scheme, sockets in bound.items():
+            tls = self.certificates if scheme == "amqps" else None
+            self.listeners.start(sockets, None if tls is None else tls.context)
+            self.ports[scheme] = sockets[0].getsockname()[1]
+            self.urls[scheme] = [amqp_url(sock, scheme) for sock in sockets]
+        if self.certificates is not None:
+            self.tls_watch = CertificateWatch(self.certificates, self.context, self._logger.getChild("tls"))
+
+    def reload(self) -> None:
+        """Read certificates again, as SIGHUP asks for."""
+        if self.tls_watch is not None:
+            self.tls_watch.reload()
 
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
@@ -125,6 +155,7 @@ class Server:
     async def stop(self) -> None:
         """Stop accepting, close every connection with 320, and wait SHUTDOWN_SECONDS for the clients to agree."""
         self.listeners.stop()
+        self.listeners.gate.close()
         self.control.stop()
         sockets = list(self.listeners.open_sockets)
         for open_socket in sockets:
@@ -159,10 +190,11 @@ class Server:
 
 
 def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, CANNOT_START or BAD_DATA_DIRECTORY."""
+    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, or one of those above."""
     clock = SystemClock()
     begun = clock.monotonic()
     options = {"use_uvloop": find_spec("uvloop") is not None}
+    raise_file_limit()
     try:
         server = Server(config, clock, logging.getLogger(ROOT))
         anyio.run(serve, server, begun, backend="asyncio", backend_options=options)
@@ -172,6 +204,9 @@ def run(config: Config) -> int:
     except (DataDirectoryError, CatalogError, NewerFormat) as error:
         sys.stderr.write(f"amqpd: {error}\n")
         return BAD_DATA_DIRECTORY
+    except TLSError as error:
+        sys.stderr.write(f"amqpd: {error}\n")
+        return BAD_CONFIGURATION
     return 0
 
 
@@ -182,13 +217,16 @@ async def serve(server: Server, begun: float) -> None:
         begun: the monotonic second at which starting began.
     """
     logger = logging.getLogger(ROOT)
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *RELOAD) as signals:
         await server.start()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         announce(server, server.clock.monotonic() - begun)
         async for received in signals:
+            if received in RELOAD:
+                server.reload()
+                continue
             event(logger, INFO, "server.stopping", signal=received.name)
             break
         await server.stop()
@@ -222,10 +260,22 @@ def limits_of(config: Config) -> Limits:
         handshake_timeout=config.handshake_timeout,
         max_message_size=config.max_message_size,
         consumer_max=config.consumer_max_per_channel,
+        connection_max=config.connection_max,
+        channels_max=config.channel_max_per_node,
     )
 
 
-def amqp_url(sock: socket.socket) -> str:
+def amqp_url(sock: socket.socket, scheme: str = "amqp") -> str:
     """Where a listening socket can be reached."""
     host, port = sock.getsockname()[:2]
-    return f"amqp://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"amqp://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
+
+
+def certificates_of(config: Config) -> Certificates | None:
+    """The certificates that the configuration names; None if TLS is off.
+
+    Raises:
+        TLSError: they cannot be used.
+    """
+    settings = settings_of(config)
+    return None if settings is None else Certificates(settings)

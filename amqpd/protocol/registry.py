@@ -20,6 +20,7 @@ class Connections:
         self._context = context
         self._open: dict[Connection, None] = {}
         self._timer: Timer | None = None
+        self.channels = 0  # of all connections together
 
     def __len__(self) -> int:
         return len(self._open)
