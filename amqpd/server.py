@@ -12,7 +12,7 @@ import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -26,14 +26,17 @@ from amqpd.catalog.faults import CatalogError
 from amqpd.clock import Clock, SystemClock
 from amqpd.config import Config
 from amqpd.log.damage import NewerFormat
-from amqpd.logs import ERROR, INFO, ROOT, event
+from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
+from amqpd.management.node import Listener, Node
+from amqpd.management.serving import HTTPServer
+from amqpd.management.sockets import WAY_OUT, bind_http, installed
 from amqpd.net.commands import Commands
 from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
 from amqpd.net.driver import LoopDriver
 from amqpd.net.files import file_limit, raise_file_limit
 from amqpd.net.gate import Gate
-from amqpd.net.listeners import AMQPS, ListenError, Listeners, bind
+from amqpd.net.listeners import AMQPS, ListenError, Listeners, bind, url_of
 from amqpd.net.memory import MemoryWatch, total_memory
 from amqpd.net.observer import LogObserver
 from amqpd.net.tls import Certificates, TLSError, settings_of
@@ -44,12 +47,18 @@ from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Services
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
 SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"
 # Clients have so many seconds to answer connection.close, then their sockets are cut off.
 SHUTDOWN_SECONDS: Final = 2.0
 # The disk has so many seconds to take what is left; a disk that is full never does.
 FLUSH_SECONDS: Final = 6.0
 CANNOT_START: Final = 1
+# RabbitMQ's names for what is spoken.
+PROTOCOLS: Final = {"amqp": "amqp", "amqps": "amqp/ssl", "http": "http", "https": "https"}
+SECURE: Final = frozenset({"amqps", "https"})
 RELOAD: Final = (signal.SIGHUP,) if sys.platform != "win32" else ()
 BAD_DATA_DIRECTORY: Final = 2
 BAD_CONFIGURATION: Final = 2
@@ -81,7 +90,7 @@ class Server:
         self.users = with_guest(UserStore(events=self.broker.events))
         self.connections = Connections(self.context)
         self.certificates = certificates_of(config)
-        services = Services(
+        self.services = Services(
             self.broker,
             self.users,
             limits_of(config),
@@ -90,10 +99,13 @@ class Server:
             self.connections,
         )
         gate = Gate(clock, config.handshake_max)
-        self.listeners = Listeners(services, logger.getChild("net"), gate, file_limit())
+        self.listeners = Listeners(self.services, logger.getChild("net"), gate, file_limit())
         self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
+        self.node = Node(self.services, started=clock.monotonic(), pid=os.getpid())
+        self.http = HTTPServer("amqpd.management.app", self._make_http_app, logger.getChild("management"))
+        self._http_sockets: dict[str, list[socket.socket]] = {}
         self.tls_watch: CertificateWatch | None = None
         self._logger = logger
         self._driver: LoopDriver | None = None
@@ -107,6 +119,7 @@ class Server:
             NewerFormat, CatalogError, OSError: the data directory cannot be used.
         """
         sockets = self._bind()
+        self._http_sockets = bind_http(self.config, tls=self.certificates is not None)
         if self._directory is not None:
             self._recover(self._directory)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
@@ -114,6 +127,7 @@ class Server:
         self._listen(sockets)
         if self._directory is not None:
             await self.control.start(self._directory.path)
+        self._describe()
 
     def _bind(self) -> dict[str, list[socket.socket]]:
         """The AMQP sockets by what is spoken on them."""
@@ -127,15 +141,43 @@ class Server:
         for scheme, sockets in bound.items():
             tls = self.certificates if scheme == "amqps" else None
             self.listeners.start(sockets, None if tls is None else tls.context)
-            self.ports[scheme] = sockets[0].getsockname()[1]
-            self.urls[scheme] = [amqp_url(sock, scheme) for sock in sockets]
+            self._publish(scheme, scheme, sockets)
         if self.certificates is not None:
             self.tls_watch = CertificateWatch(self.certificates, self.context, self._logger.getChild("tls"))
+
+    def _publish(self, name: str, scheme: str, sockets: list[socket.socket]) -> None:
+        """Tell everybody where something is served."""
+        self.ports[name] = sockets[0].getsockname()[1]
+        self.urls[name] = [url_of(sock, scheme) for sock in sockets]
+        self.node.listeners += [listener_of(PROTOCOLS[scheme], sock, scheme in SECURE) for sock in sockets]
 
     def reload(self) -> None:
         """Read certificates again, as SIGHUP asks for."""
         if self.tls_watch is not None:
             self.tls_watch.reload()
+
+    def _describe(self) -> None:
+        """Tell the HTTP API what it cannot know."""
+        config, node = self.config, self.node
+        node.data_dir = None if self._directory is None else self._directory.path
+        node.memory_limit = config.memory_limit(total_memory())
+        node.disk_free_limit = config.disk_free_limit
+        for scheme, sockets in self._http_sockets.items():
+            self._publish("management" if scheme == "http" else "management-tls", scheme, sockets)
+
+    def serve_http(self) -> None:
+        """Load the HTTP stack, which takes longer than everything else, and serve; clients that connect can wait."""
+        if self._http_sockets:
+            secure = None if self.certificates is None else self.certificates.context
+            self.http.start(self._http_sockets.get("http", []), self._http_sockets.get("https", []), secure)
+        elif not self.config.no_management and not installed():
+            event(self._logger, WARNING, "management.missing", way_out=WAY_OUT)
+
+    def _make_http_app(self) -> ASGIApp:
+        from amqpd.management.app import make_app  # it takes long, and is there now
+
+        gc.freeze()
+        return make_app(self.node, self._logger.getChild("management"))
 
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
@@ -157,6 +199,7 @@ class Server:
         self.listeners.stop()
         self.listeners.gate.close()
         self.control.stop()
+        self.http.stop()
         sockets = list(self.listeners.open_sockets)
         for open_socket in sockets:
             if open_socket.connection is not None:
@@ -167,6 +210,7 @@ class Server:
                 await anyio.sleep(0.01)
         for open_socket in list(self.listeners.open_sockets):
             open_socket.abort()
+        await self.http.finish()
         await self._finish_commits()
         if self._driver is not None:
             self._driver.stop()
@@ -223,6 +267,7 @@ async def serve(server: Server, begun: float) -> None:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         announce(server, server.clock.monotonic() - begun)
+        server.serve_http()
         async for received in signals:
             if received in RELOAD:
                 server.reload()
@@ -265,10 +310,10 @@ def limits_of(config: Config) -> Limits:
     )
 
 
-def amqp_url(sock: socket.socket, scheme: str = "amqp") -> str:
-    """Where a listening socket can be reached."""
-    host, port = sock.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
+def listener_of(protocol: str, sock: socket.socket, tls: bool) -> Listener:
+    """A listening socket, as the HTTP API tells of it."""
+    address, port = sock.getsockname()[:2]
+    return Listener(protocol, address, port, tls)
 
 
 def certificates_of(config: Config) -> Certificates | None:

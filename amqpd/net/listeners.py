@@ -149,6 +149,12 @@ def bind(hosts: tuple[str, ...], port: int, options: Options = AMQP) -> list[soc
     raise AssertionError("the loop above returns or raises")
 
 
+def url_of(sock: socket.socket, scheme: str) -> str:
+    """Where a listening socket can be reached."""
+    host, port = sock.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
+
+
 def _bind_all(hosts: tuple[str, ...], port: int, options: Options) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
