@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from amqpd import __version__
-from amqpd.auth.users import UserStore, with_guest
+from amqpd.auth.recovery import restore_accounts
+from amqpd.auth.seed import seed
+from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
 from amqpd.broker.recovery import Recovery
@@ -82,14 +84,17 @@ class Server:
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
+        self.certificates = certificates_of(config)  # before anything is opened
         self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)
         self.context = Context(clock, self.storage.commits.timers, self.storage.commits.turn, os.urandom, self.storage)
         self.context.turn.on_fault = self._fault
-        self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
-        self.users = with_guest(UserStore(events=self.broker.events))
+        self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}", recovers=self._directory is not None)
+        self.users = UserStore(self.broker)
+        if self._directory is None:
+            seed(self.broker, self.users)
         self.connections = Connections(self.context)
-        self.certificates = certificates_of(config)
+        self.connections.watch(self.broker, self.users)
         self.services = Services(
             self.broker,
             self.users,
@@ -185,7 +190,11 @@ class Server:
         catalog = self.storage.catalog
         assert catalog is not None  # there is a directory
         try:
-            Recovery(self.broker, catalog.load(), self._report).run()
+            topology = catalog.load()
+            Recovery(self.broker, topology, self._report).run()
+            restore_accounts(self.users, topology, self.storage, self._report)
+            if not topology.seeded:
+                seed(self.broker, self.users)
         finally:
             self._report.end()
         self._disk = DiskThread(self.context, asyncio.get_running_loop())

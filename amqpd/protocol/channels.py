@@ -44,6 +44,9 @@ class Channels:
         self._by_number: dict[int, Channel] = {}
         self.last: Channel | None = None
 
+    def __len__(self) -> int:
+        return len(self._by_number)
+
     def all(self) -> list[Channel]:
         """In the order in which they were opened."""
         return list(self._by_number.values())
@@ -162,6 +165,7 @@ class Channels:
         self._check_node_limit()
         session = connection.session
         assert session is not None  # the connection runs
+        self._check_limit_of_user(session.user.name)
         patience = Patience(connection.services.limits.consumer_timeout)
         channel = Channel(number, session, connection.output, connection.throttle, connection.context, patience)
         self._by_number[number] = channel
@@ -178,6 +182,16 @@ class Channels:
         if limit is not None and services.connections.channels >= limit:
             raise NotAllowed(
                 f"number of channels opened on node '{node}' has reached the maximum allowed limit of ({limit})",
+                about_method=False,
+            )
+
+    def _check_limit_of_user(self, name: str) -> None:
+        services = self._connection.services
+        user = services.users.find(name)
+        limit = None if user is None else user.max_channels
+        if limit is not None and services.connections.channels_of_user(name) >= limit:
+            raise NotAllowed(
+                f"number of channels opened for user '{name}' has reached the maximum allowed user limit of ({limit})",
                 about_method=False,
             )
 

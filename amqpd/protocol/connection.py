@@ -69,7 +69,9 @@ class Connection(FrameHandler):
         self.throttle = Throttle(wire, self._reader, self._may_hold, self._reading_changed)
         self.throttle.on_unblock = self._unblocked
         self.throttle.on_unstall = self._process_kept
-        self.handshake = Handshake(services.broker, services.users, services.limits, address.peer_host)
+        self.handshake = Handshake(
+            services.broker, services.users, services.limits, services.connections, address.peer_host
+        )
         self._start = b""  # the protocol header as far as it has come
         self._heartbeat: Heartbeat | None = None
         timeout = max(services.limits.handshake_timeout - since, 0.0)
