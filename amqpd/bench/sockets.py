@@ -12,7 +12,8 @@ from amqpd.bench.client.pace import NS
 from amqpd.bench.client.publisher import Publisher
 from amqpd.bench.client.session import Session
 from amqpd.clock import Clock
-from amqpd.net.amqp import SocketWire, set_no_delay
+from amqpd.net.amqp import set_no_delay
+from amqpd.wire.output import Wire
 
 BURST: Final = 8  # writes of a publisher, before the loop looks at other sockets
 
@@ -20,6 +21,20 @@ BURST: Final = 8  # writes of a publisher, before the loop looks at other socket
 def nanoseconds(clock: Clock) -> int:
     """The monotonic clock in nanoseconds."""
     return int(clock.monotonic() * NS)
+
+
+class TransportWire(Wire):
+    """A transport, as a session sees it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._transport.close()
 
 
 class ClientSocket(asyncio.Protocol):
@@ -33,7 +48,7 @@ class ClientSocket(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         set_no_delay(self.transport)
         self.transport.set_write_buffer_limits(high=0)  # what waits here is late already
-        self.session.begin(SocketWire(self.transport))
+        self.session.begin(TransportWire(self.transport))
 
     def data_received(self, data: bytes) -> None:
         self.session.receive(data)
