@@ -30,7 +30,7 @@ ROWS = (
     ("management",),
     ("check", "opening", "progress"),
     ("loading",),
-    ("server",),
+    ("server", "bench"),
     ("cli", "testing"),
     ("__main__",),
 )
