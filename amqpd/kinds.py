@@ -23,6 +23,8 @@ class Kind:
 
     metavar = "TEXT"
     is_flag = False
+    is_secret = False
+    """Its value must not be shown."""
     repeatable = False
 
     def read(self, value: object) -> object:
@@ -30,6 +32,12 @@ class Kind:
         if not isinstance(value, str) or not value:
             raise ValueError("text that is not empty")
         return value
+
+
+class Secret(Kind):
+    """Text that must not be shown."""
+
+    is_secret = True
 
 
 class Whole(Kind):
@@ -138,6 +146,44 @@ class Hosts(Kind):
         if not all(isinstance(host, str) and re.fullmatch(r"[\w.:%-]+", host) for host in listed):
             raise ValueError("an address such as 127.0.0.1, ::1 or 0.0.0.0, or the name of one")
         return tuple(dict.fromkeys(listed))  # each once: listening twice on one address fails
+
+
+class Words(Kind):
+    """Several texts: options or an array, in the environment separated by commas. "none" alone is none of them.
+
+    Args:
+        allowed: the texts that they can be; empty for any.
+    """
+
+    repeatable = True
+
+    def __init__(self, *allowed: str, metavar: str = "TEXT") -> None:
+        self.allowed, self.metavar = allowed, metavar
+
+    def read(self, value: object) -> tuple[str, ...]:
+        listed = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(listed, list | tuple) or not all(isinstance(word, str) and word for word in listed):
+            raise ValueError('one text or more, or "none"')
+        if tuple(listed) == (NO_LIMIT,):
+            return ()
+        if self.allowed and not set(listed) <= set(self.allowed):
+            raise ValueError(f"some of {', '.join(self.allowed)}")
+        return tuple(dict.fromkeys(listed))
+
+
+class Pattern(Kind):
+    """A regular expression; the empty one, which matches nothing, among them."""
+
+    metavar = "REGEX"
+
+    def read(self, value: object) -> str:
+        try:
+            if isinstance(value, str):
+                re.compile(value)
+                return value
+        except re.error as error:
+            raise ValueError(f"a regular expression ({error})") from None
+        raise ValueError("a regular expression")
 
 
 class File(Kind):

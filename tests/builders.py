@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pamqp import base, commands
 
+from amqpd.auth.login import Login, LoginPolicy
 from amqpd.auth.recovery import restore_accounts
 from amqpd.auth.seed import seed
 from amqpd.auth.users import UserStore
@@ -30,6 +31,7 @@ from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Address, Observer, Services
 from amqpd.protocol.session import Session
+from amqpd.protocol.workers import Workers
 from amqpd.turn import Turn
 from amqpd.wire.frames import BODY, HEADER, METHOD, frame
 from amqpd.wire.methods import decode, encode, make
@@ -116,11 +118,18 @@ class World:
 
     Args:
         store: what it keeps there is recovered; see tests/stores.py. None keeps nothing.
+        login: how clients may log in.
+        workers: check passwords that take long; at once, if not given.
         clock: goes on in a World that takes another one's place.
     """
 
     def __init__(
-        self, limits: Limits | None = None, store: Store | None = None, clock: ManualClock | None = None
+        self,
+        limits: Limits | None = None,
+        store: Store | None = None,
+        clock: ManualClock | None = None,
+        login: LoginPolicy | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.clock = clock or ManualClock()
         self.timers = Timers(self.clock)
@@ -146,7 +155,17 @@ class World:
         self.observer = Recorder()
         connections = Connections(self.context)
         connections.watch(self.broker, self.users)
-        self.services = Services(self.broker, self.users, limits or Limits(), self.observer, "0.0", connections)
+        self.workers = workers or Workers()
+        self.services = Services(
+            self.broker,
+            self.users,
+            limits or Limits(),
+            self.observer,
+            "0.0",
+            connections,
+            Login(self.users, login),
+            self.workers,
+        )
 
     @property
     def vhost(self) -> VHost:
