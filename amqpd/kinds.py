@@ -23,8 +23,6 @@ class Kind:
 
     metavar = "TEXT"
     is_flag = False
-    is_secret = False
-    """Its value must not be shown."""
     repeatable = False
 
     def read(self, value: object) -> object:
@@ -32,12 +30,6 @@ class Kind:
         if not isinstance(value, str) or not value:
             raise ValueError("text that is not empty")
         return value
-
-
-class Secret(Kind):
-    """Text that must not be shown."""
-
-    is_secret = True
 
 
 class Whole(Kind):
@@ -184,6 +176,34 @@ class Pattern(Kind):
         except re.error as error:
             raise ValueError(f"a regular expression ({error})") from None
         raise ValueError("a regular expression")
+
+
+class HostCertificates(Kind):
+    """Certificates by host name: ``HOST=CERTIFICATE`` or ``HOST=CERTIFICATE:KEY``, several as with Hosts."""
+
+    metavar = "HOST=CERT[:KEY]"
+    repeatable = True
+
+    def read(self, value: object) -> tuple[tuple[str, Path, Path | None], ...]:
+        listed = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(listed, list | tuple) or not all(isinstance(entry, str) for entry in listed):
+            raise ValueError("one entry such as shop.example=cert.pem:key.pem, or more")
+        matches = [re.fullmatch(r"((?:\*\.)?[\w.-]+)=([^:\0]+)(?::([^:\0]+))?", entry) for entry in listed]
+        found = [
+            (m[1].lower(), Path(m[2]).expanduser(), Path(m[3]).expanduser() if m[3] else None) for m in matches if m
+        ]
+        if len(found) != len(listed) or not found:
+            raise ValueError("HOST=CERTIFICATE or HOST=CERTIFICATE:KEY, where *.HOST is any one name in front of HOST")
+        return tuple(found)
+
+
+class Secret(Kind):
+    """Text that no error and no log shows."""
+
+    def read(self, value: object) -> str:
+        if not isinstance(value, str) or not value:
+            raise ValueError("text that is not empty")
+        return value
 
 
 class File(Kind):

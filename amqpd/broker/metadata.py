@@ -23,17 +23,25 @@ class VHostMetadata:
         description: for people.
         tags: for people and programs.
         default_queue_type: of queues that are declared without one; None for the broker's, which is classic.
+        protected: it cannot be deleted over HTTP.
 
     Raises:
         ValueError: there is no such queue type.
     """
 
-    def __init__(self, description: str = "", tags: Sequence[str] = (), default_queue_type: str | None = None) -> None:
+    def __init__(
+        self,
+        description: str = "",
+        tags: Sequence[str] = (),
+        default_queue_type: str | None = None,
+        protected: bool = False,
+    ) -> None:
         if default_queue_type is not None and default_queue_type not in QUEUE_TYPES:
             raise ValueError(f"there is no queue type {default_queue_type}")
         self.description = description
         self.tags = tuple(tags)
         self.default_queue_type = default_queue_type
+        self.protected = protected
 
     def queue_type(self, durable: bool, exclusive: bool, auto_delete: bool) -> str:
         """The type of a queue that is declared without one. Types that must last are only for queues that do."""
@@ -47,6 +55,8 @@ class VHostMetadata:
         found: dict[str, object] = {"description": self.description, "tags": list(self.tags)}
         if self.default_queue_type is not None:
             found["default_queue_type"] = self.default_queue_type
+        if self.protected:
+            found["protected_from_deletion"] = True
         return json.dumps(found)
 
 
@@ -64,6 +74,7 @@ def metadata_of(text: str) -> VHostMetadata:
         description if isinstance(description, str) else "",
         [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else (),
         kind if isinstance(kind, str) and kind in QUEUE_TYPES else None,
+        found.get("protected_from_deletion") is True,
     )
 
 

@@ -27,6 +27,7 @@ class Connections:
         self._by_vhost: dict[str, dict[Connection, None]] = {}
         self._by_user: dict[str, dict[Connection, None]] = {}
         self._timer: Timer | None = None
+        self.channels = 0  # of all connections together
 
     def watch(self, broker: Broker, users: UserStore) -> None:
         """Close the connections of what is deleted, from now on (RabbitMQ)."""

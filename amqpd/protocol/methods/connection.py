@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pamqp import commands
 
+from amqpd.errors import NotAllowed
 from amqpd.protocol.authentication import Authentication
 from amqpd.protocol.state import ConnectionState
 from amqpd.wire.methods import make
@@ -31,9 +32,21 @@ def tune_ok(connection: Connection, method: commands.Connection.TuneOk) -> None:
 
 def open(connection: Connection, method: commands.Connection.Open) -> None:
     """Open a virtual host, and with it the connection."""
+    check_node_limit(connection)
     session = connection.handshake.open(method, str(connection.address))
     connection.send(make(commands.Connection.OpenOk))
     connection.opened(session)
+
+
+def check_node_limit(connection: Connection) -> None:
+    """There may be one more connection.
+
+    Raises:
+        NotAllowed: not on this node.
+    """
+    limit = connection.services.limits.connection_max
+    if limit is not None and len(connection.services.connections) >= limit:
+        raise NotAllowed(f"connection refused: node connection limit ({limit}) is reached")
 
 
 def close(connection: Connection, method: commands.Connection.Close) -> None:
