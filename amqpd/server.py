@@ -201,7 +201,7 @@ class Server:
         try:
             topology = catalog.load()
             Recovery(self.broker, topology, self._report).run()
-            restore_accounts(self.users, topology, self.storage, self._report)
+            restore_accounts(self.users, topology, self._report)
             if not topology.seeded:
                 seed(self.broker, self.users, first_user_of(self.config))
         finally:

@@ -149,7 +149,7 @@ class World:
         topology = Topology() if self.storage.catalog is None else self.storage.catalog.load()
         if kept:
             Recovery(self.broker, topology, self.recovered).run()
-            restore_accounts(self.users, topology, self.storage, self.recovered)
+            restore_accounts(self.users, topology, self.recovered)
         if not topology.seeded:
             seed(self.broker, self.users)
         self.observer = Recorder()
@@ -260,15 +260,28 @@ class Client:
         """Send a basic.publish with its content in one piece."""
         self.feed(publish_bytes(channel, exchange, routing_key, body, properties, mandatory, self.frame_max))
 
-    def handshake(self, heartbeat: int = 0, frame_max: int = 131_072, channel_max: int = 2047) -> None:
-        """Log in as guest and open the virtual host /."""
+    def handshake(
+        self,
+        heartbeat: int = 0,
+        frame_max: int = 131_072,
+        channel_max: int = 2047,
+        user: str = "guest",
+        vhost: str = "/",
+    ) -> None:
+        """Log in as a user whose name is its password, and open a virtual host."""
+        self.log_in(user, heartbeat, frame_max, channel_max)
+        self.send(0, commands.Connection.Open, virtual_host=vhost)
+        self.receive_one(0, commands.Connection.OpenOk)
+
+    def log_in(
+        self, user: str = "guest", heartbeat: int = 0, frame_max: int = 131_072, channel_max: int = 2047
+    ) -> None:
+        """The same up to tune_ok."""
         self.feed(PROTOCOL_HEADER)
         self.receive_one(0, commands.Connection.Start)
-        self.start_ok()
+        self.start_ok(response=f"\0{user}\0{user}".encode())
         self.receive_one(0, commands.Connection.Tune)
         self.send(0, commands.Connection.TuneOk, channel_max=channel_max, frame_max=frame_max, heartbeat=heartbeat)
-        self.send(0, commands.Connection.Open, virtual_host="/")
-        self.receive_one(0, commands.Connection.OpenOk)
         self.frame_max = frame_max
 
     def start_ok(
