@@ -33,7 +33,9 @@ def test_flowers_client_reads_the_queues(api: API) -> None:
     queue = filled_queue(api, 3)
     client = RabbitMQ(api.broker.url, f"{api.url}/api/", io_loop=None)
     rows = asyncio.run(client.queues([queue]))
-    assert [(row["name"], row["messages"], row["messages_ready"], row["consumers"]) for row in rows] == [(queue, 3, 3, 0)]
+    assert [(row["name"], row["messages"], row["messages_ready"], row["consumers"]) for row in rows] == [
+        (queue, 3, 3, 0)
+    ]
 
 
 def test_flowers_page_shows_them(api: API) -> None:

@@ -84,10 +84,14 @@ def test_accounts_and_policies_are_declared_and_deleted(admin: Admin) -> None:
     admin.run("declare", "permission", f"vhost={vhost}", f"user={user}", "configure=.*", "write=.*", "read=^a")
     definition = '{"max-length": 5}'
     place = [f"--vhost={vhost}"]
-    admin.run(*place, "declare", "policy", f"name={policy}", "pattern=^a", f"definition={definition}", "apply-to=queues")
+    admin.run(
+        *place, "declare", "policy", f"name={policy}", "pattern=^a", f"definition={definition}", "apply-to=queues"
+    )
     admin.run(*place, "declare", "operator_policy", f"name={policy}", "pattern=^a", f"definition={definition}")
     admin.run("declare", "vhost_limit", f"vhost={vhost}", "name=max-queues", "value=7")
-    assert [row["tags"] for row in admin.rows("list", "users") if row["name"] == user] == [["management", "policymaker"]]
+    assert [row["tags"] for row in admin.rows("list", "users") if row["name"] == user] == [
+        ["management", "policymaker"]
+    ]
     assert [row["read"] for row in admin.rows("list", "permissions") if row["user"] == user] == ["^a"]
     assert [row["definition"] for row in admin.rows("list", "policies") if row["name"] == policy] == [{"max-length": 5}]
     assert [row["name"] for row in admin.rows("list", "operator_policies") if row["vhost"] == vhost] == [policy]
@@ -104,7 +108,17 @@ def test_accounts_and_policies_are_declared_and_deleted(admin: Admin) -> None:
 
 def test_lists_have_their_default_columns(admin: Admin) -> None:
     assert "rabbitmq_version" in admin.run("show", "overview")
-    for kind in ("nodes", "vhosts", "users", "permissions", "exchanges", "queues", "bindings", "policies", "parameters"):
+    for kind in (
+        "nodes",
+        "vhosts",
+        "users",
+        "permissions",
+        "exchanges",
+        "queues",
+        "bindings",
+        "policies",
+        "parameters",
+    ):
         assert admin.run("list", kind)
     for kind in ("connections", "channels", "consumers"):
         admin.run("list", kind)
