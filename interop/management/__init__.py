@@ -1,1 +1,0 @@
-"""Programs that manage a broker over HTTP."""
