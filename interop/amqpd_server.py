@@ -30,9 +30,15 @@ class AmqpdServer:
     Args:
         port: AMQP port, 0 for any free one.
         options: more command line options.
+        management: it serves HTTP, too, on a free port.
+        wrapper: a command that starts the broker's, such as prlimit.
     """
 
-    def __init__(self, port: int = 0, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, port: int = 0, options: tuple[str, ...] = (), management: bool = False, wrapper: tuple[str, ...] = ()
+    ) -> None:
+        self._management = management
+        self._wrapper = wrapper
         self._port = port
         self._options = options
         self._home = tempfile.TemporaryDirectory(prefix="amqpd-interop-")
@@ -69,13 +75,14 @@ class AmqpdServer:
     def _command(self) -> list[str]:
         program = shlex.split(os.environ.get("AMQPD_COMMAND", "")) or [sys.executable, "-m", "amqpd"]
         ready = ["--ready-file", str(self._ready)]
-        return [*program, "--port", str(self._port), "--no-management", "--memory", *ready, *self._options]
+        http = ["--management-port", "0"] if self._management else ["--no-management"]
+        return [*self._wrapper, *program, "--port", str(self._port), *http, "--memory", *ready, *self._options]
 
     def _start(self) -> Broker:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(self._command(), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
         ready = eventually(self._read_ready, "amqpd is ready", START_SECONDS)
-        return Broker("amqpd", "127.0.0.1", int(ready["ports"]["amqp"]), int(ready["pid"]))
+        return Broker("amqpd", "127.0.0.1", int(ready["ports"]["amqp"]), int(ready["pid"]), ports=ready["ports"])
 
     def _read_ready(self) -> dict[str, Any] | None:
         if self._running.poll() is not None:
