@@ -30,16 +30,22 @@ class AmqpdServer:
     Args:
         port: AMQP port, 0 for any free one.
         options: more command line options.
-        management: it serves HTTP, too, on a free port.
+        management_port: of the HTTP API; None leaves it off.
         wrapper: a command that starts the broker's, such as prlimit.
     """
 
     def __init__(
-        self, port: int = 0, options: tuple[str, ...] = (), management: bool = False, wrapper: tuple[str, ...] = ()
+        self,
+        port: int = 0,
+        options: tuple[str, ...] = (),
+        management_port: int | None = None,
+        wrapper: tuple[str, ...] = (),
     ) -> None:
-        self._management = management
         self._wrapper = wrapper
         self._port = port
+        self._management = (
+            ["--no-management"] if management_port is None else ["--management-port", str(management_port)]
+        )
         self._options = options
         self._home = tempfile.TemporaryDirectory(prefix="amqpd-interop-")
         self.log = Path(self._home.name, "log")
@@ -75,8 +81,16 @@ class AmqpdServer:
     def _command(self) -> list[str]:
         program = shlex.split(os.environ.get("AMQPD_COMMAND", "")) or [sys.executable, "-m", "amqpd"]
         ready = ["--ready-file", str(self._ready)]
-        http = ["--management-port", "0"] if self._management else ["--no-management"]
-        return [*self._wrapper, *program, "--port", str(self._port), *http, "--memory", *ready, *self._options]
+        return [
+            *self._wrapper,
+            *program,
+            "--port",
+            str(self._port),
+            *self._management,
+            "--memory",
+            *ready,
+            *self._options,
+        ]
 
     def _start(self) -> Broker:
         with self.log.open("wb") as log:

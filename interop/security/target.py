@@ -40,7 +40,7 @@ class Target:
     """
 
     def __init__(self, options: tuple[str, ...], wrapper: tuple[str, ...] = ()) -> None:
-        self.server = AmqpdServer(options=(*OPTIONS, *options), management=True, wrapper=wrapper)
+        self.server = AmqpdServer(options=(*OPTIONS, *options), management_port=0, wrapper=wrapper)
 
     def __enter__(self) -> Target:
         self.broker: Broker = self.server.__enter__()
