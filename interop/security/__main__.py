@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+import tempfile
+from pathlib import Path
 
 from interop.amqpd_server import ROOT
 from interop.security.attacks import ATTACKS
 from interop.security.campaign import run, table
-from interop.security.target import program
+from interop.security.target import make_certificates, program
 
 
 def main() -> None:
@@ -21,10 +23,12 @@ def main() -> None:
         subprocess.run([*program(), "--version"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     )
     outcomes = []
-    for attack in ATTACKS:
-        if arguments.only is None or attack.name in arguments.only:
-            outcomes.append(run(attack, arguments.long))
-            print(table(outcomes[-1:]).splitlines()[-1], flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        certificates = make_certificates(Path(folder))
+        for attack in ATTACKS:
+            if arguments.only is None or attack.name in arguments.only:
+                outcomes.append(run(attack, certificates, arguments.long))
+                print(table(outcomes[-1:]).splitlines()[-1], flush=True)
     print("\n" + table(outcomes))
 
 

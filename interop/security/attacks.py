@@ -80,7 +80,7 @@ def port_scan(target: Target, count: int) -> str:
             if first:
                 sock.sendall(first)
                 assert read_to_end(sock) in (PROTOCOL_HEADER, b""), "anything but a protocol header"
-        with connect(target.broker.ports["amqps"]) as sock, suppress(ConnectionError):
+        with connect(target.broker.ports["amqps"]) as sock, suppress(OSError):
             if first:
                 sock.sendall(first)
                 sock.shutdown(socket.SHUT_WR)  # the hello is not complete

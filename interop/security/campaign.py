@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import resource
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from interop.security.attacks import Attack
 from interop.security.neighbour import Neighbour
-from interop.security.target import Target, make_certificates
+from interop.security.target import Target
 
 MIB: Final = 1024 * 1024
 FILES: Final = 25_000  # that the attacker may open
@@ -46,19 +44,21 @@ def allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def run(attack: Attack, long: bool = False) -> Outcome:
-    """Attack a broker that was started for it."""
+def run(attack: Attack, certificates: tuple[str, ...], long: bool = False) -> Outcome:
+    """Attack a broker that was started for it.
+
+    Args:
+        certificates: what make_certificates() gave.
+    """
     allow_files()
     wrapper = ("prlimit", f"--nofile={attack.files}:{attack.files}") if attack.files else ()
-    with tempfile.TemporaryDirectory() as folder:
-        options = (*attack.options, *make_certificates(Path(folder)))
-        with Target(options, wrapper) as target, Neighbour(target.port) as neighbour:
-            target.forget_peak()
-            before, _ = target.memory()
-            begun = time.monotonic()
-            did = attack.run(target, attack.long if long else attack.short)
-            seconds = time.monotonic() - begun
-            _, peak = target.memory()
+    with Target((*attack.options, *certificates), wrapper) as target, Neighbour(target.port) as neighbour:
+        target.forget_peak()
+        before, _ = target.memory()
+        begun = time.monotonic()
+        did = attack.run(target, attack.long if long else attack.short)
+        seconds = time.monotonic() - begun
+        _, peak = target.memory()
     return Outcome(attack, did, seconds, max(peak - before, 0), neighbour.at(0.99), neighbour.at(1))
 
 
