@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from pamqp import commands
 
@@ -138,7 +138,10 @@ def find(request: Request) -> list[BindingIn]:
         Missing: there is none.
     """
     wanted = request.path["props"]
-    found = [item for item in between(request) if wanted == properties_key(item.binding.key, item.binding.arguments)]
+    items = [(item, properties_key(item.binding.key, item.binding.arguments)) for item in between(request)]
+    found = [item for item, key in items if key == wanted]
+    # Some clients put it into the path as it is, and it arrives decoded; RabbitMQ takes that too.
+    found = found or [item for item, key in items if unquote_plus(key) == unquote_plus(wanted)]
     if not found:
         raise Missing
     return found

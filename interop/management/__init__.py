@@ -1,0 +1,1 @@
+"""Programs that manage a broker over HTTP."""
