@@ -3,9 +3,10 @@
 
     python -m interop.bench.generators --command .venv/bin/amqpd [--rounds 3] [--seconds 3]
 
-Two questions. Do both tell the same of a broker? And is amqpd bench fast enough: at least LEAST messages a second, so that
-below that a rate is the broker's? The second is answered twice: by the rate, where the machine is idle, and anywhere by
-the processor time of its two processes a message, of which a core must have enough for LEAST of the dearer one.
+Two questions. Do both tell the same of a broker? And is amqpd bench fast enough: at least LEAST messages a second, so
+that below that a rate is the broker's? The second is answered twice: by the rate, where the machine is idle, and
+anywhere by the processor time that its processes take for a message: LEAST of the dearest load must fit into the two
+cores that a publishing and a consuming process have.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def main() -> None:
             if key != "L2":  # where it mostly waits
                 dearest = max(dearest, middle(bench).cpu_us)
     enough = dearest * LEAST / 1e6
-    print(f"{LEAST:,} messages a second take {enough:.2f} cores of amqpd bench, two processes together, at most")
+    print(f"{LEAST:,} messages a second take {enough:.2f} cores for amqpd bench, of the two that it uses")
     sys.exit(enough > 2)
 
 
