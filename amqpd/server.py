@@ -133,6 +133,7 @@ class Server:
     def serve_http(self) -> None:
         """Load the HTTP stack, which takes longer than everything else, and serve; clients that connect can wait."""
         if self._http_sockets:
+            self.node.rates.start()
             self.http.start(self._http_sockets)
         elif not self.config.no_management and not installed():
             event(self._logger, WARNING, "management.missing", way_out=WAY_OUT)

@@ -11,6 +11,9 @@ from typing import Final
 
 from amqpd.broker.broker import Broker
 from amqpd.clock import Clock
+from amqpd.management.process import gauges
+from amqpd.management.rates import Rates
+from amqpd.management.subjects import Subjects
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Services
 
@@ -46,6 +49,9 @@ class Node:
         config_files: that were read.
         allowed_origins: of browsers that may use the API from pages of others; ``*`` for all.
         body_limit: the longest body of a request.
+
+    Attributes:
+        rates: what the counters were before.
     """
 
     services: Services
@@ -58,6 +64,11 @@ class Node:
     config_files: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     body_limit: int = DEFAULT_BODY_LIMIT
+    rates: Rates = field(init=False)
+
+    def __post_init__(self) -> None:
+        subjects = Subjects(self.broker, self.connections, lambda: gauges(self.data_dir, len(self.connections)))
+        self.rates = Rates(self.clock, self.broker.context.timers, subjects.kinds())
 
     @property
     def broker(self) -> Broker:

@@ -11,6 +11,7 @@ from typing import Final, final
 from mypy_extensions import i64
 from pamqp import commands
 
+from amqpd.broker.counters import Sampled
 from amqpd.errors import AMQPError, ChannelError, ConnectionForced, Disconnect, InternalError, NotAllowed
 from amqpd.protocol.channel import ChannelState
 from amqpd.protocol.channels import Channels
@@ -44,7 +45,7 @@ CLOSE_SECONDS: Final = 30.0
 
 
 @final
-class Connection(FrameHandler):
+class Connection(FrameHandler, Sampled):
     """One client's connection.
 
     The edge calls receive() with what the socket delivers, lost() once when it is gone, and obeys the Wire.
@@ -76,6 +77,8 @@ class Connection(FrameHandler):
         self._told_blocked = False
         self.received: i64 = 0  # octets
         self.reads: i64 = 0  # pieces in which they came
+        self.sampled: i64 = 0
+        self.active_at: i64 = 0
 
     # What the edge calls.
 
@@ -124,6 +127,9 @@ class Connection(FrameHandler):
             # Even of a blocked connection the answer must be read; messages before it are discarded now.
             self._told_blocked = False
             self.throttle.unblock()
+
+    def activity(self) -> i64:
+        return self.received + self.output.sent
 
     def check_patience(self, now: float) -> None:
         """Close the channels whose deliveries have waited too long for their acknowledgement.
