@@ -5,12 +5,14 @@ Rule: what may live here is handed to every handler. Nothing of it is found out 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from amqpd.broker.broker import Broker
 from amqpd.clock import Clock
+from amqpd.logs import ROOT
 from amqpd.management.process import gauges
 from amqpd.management.rates import Rates
 from amqpd.management.subjects import Subjects
@@ -49,6 +51,7 @@ class Node:
         config_files: that were read.
         allowed_origins: of browsers that may use the API from pages of others; ``*`` for all.
         body_limit: the longest body of a request.
+        logger: parent of the loggers of the parts.
 
     Attributes:
         rates: what the counters were before.
@@ -64,6 +67,7 @@ class Node:
     config_files: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     body_limit: int = DEFAULT_BODY_LIMIT
+    logger: logging.Logger = field(default_factory=lambda: logging.getLogger(ROOT).getChild("management"))
     rates: Rates = field(init=False)
 
     def __post_init__(self) -> None:
