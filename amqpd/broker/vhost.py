@@ -150,6 +150,7 @@ class VHost(QueueHost, ExchangeHost):
             spec.folder = self.context.storage.new_folder()
         created = cls(name, spec.durable, spec.auto_delete, spec.internal, spec.arguments)
         created.folder = spec.folder
+        created.declared_by = actor
         created.attach(self)
         self.exchanges[name] = created
         self._set_alternate(created)
@@ -413,6 +414,13 @@ class VHost(QueueHost, ExchangeHost):
             self.events.binding_deleted(self.name, binding, actor)
         if source.auto_delete and source.binding_count == 0:
             self.delete_exchange(source, actor=actor)
+
+    def bindings_to(self, destination: Destination) -> list[Binding]:
+        """All bindings that lead to a queue or an exchange, that of the default exchange first."""
+        found = self.exchanges[""].bindings_to(destination)
+        for source in self._sources.get(destination, {}):
+            found += source.bindings_to(destination)
+        return found
 
     def route(self, exchange: Exchange, keys: Sequence[str], message: Message) -> Routed:
         """The queues that a message goes to; see routing.route."""

@@ -5,21 +5,40 @@ from __future__ import annotations
 from typing import Final
 
 from amqpd.management.resources import (
+    bindings,
+    channels,
+    connections,
+    consumers,
     definitions,
     exchanges,
     features,
+    health,
     identity,
     limits,
+    messages,
+    nodes,
+    overview,
     parameters,
     permissions,
     policies,
+    queues,
+    streams,
     users,
     vhosts,
 )
 
 ROUTES: Final = (
+    *overview.ROUTES,
+    *nodes.ROUTES,
     *identity.ROUTES,
+    *connections.ROUTES,
+    *channels.ROUTES,
+    *consumers.ROUTES,
     *exchanges.ROUTES,
+    *queues.ROUTES,
+    *bindings.ROUTES,
+    *messages.ROUTES,
+    *streams.ROUTES,
     *definitions.ROUTES,
     *vhosts.ROUTES,
     *users.ROUTES,
@@ -28,4 +47,5 @@ ROUTES: Final = (
     *parameters.ROUTES,
     *limits.ROUTES,
     *features.ROUTES,
+    *health.ROUTES,
 )

@@ -12,7 +12,7 @@ from amqpd.management.auth import Tag, visible_vhosts
 from amqpd.management.errors import APIError, BadRequest, Missing
 from amqpd.management.request import Request
 from amqpd.management.router import route
-from amqpd.management.statistics import message_stats
+from amqpd.management.statistics import vhost_stats
 from amqpd.management.words import words
 
 UNDEFINED: Final = "undefined"  # RabbitMQ's word for no default queue type
@@ -24,7 +24,7 @@ COLUMNS: Final = Columns(
         "cluster_state": lambda request, vhost: {request.node.name: "running"},
         "default_queue_type": lambda request, vhost: vhost.metadata.default_queue_type or UNDEFINED,
         "description": lambda request, vhost: vhost.metadata.description,
-        "message_stats": message_stats,
+        "message_stats": vhost_stats,
         "messages": lambda request, vhost: sum(queue.message_count for queue in vhost.queues.values()),
         "metadata": lambda request, vhost: metadata_of(vhost),
         "name": lambda request, vhost: vhost.name,
