@@ -36,7 +36,9 @@ class AmqpdServer:
     def __init__(self, port: int = 0, options: tuple[str, ...] = (), management_port: int | None = None) -> None:
         self._port = port
         self._management = (
-            ["--no-management"] if management_port is None else ["--management-port", str(management_port)]
+            ["--no-management"]
+            if management_port is None
+            else ["--management-port", str(management_port), "--metrics-port", "0"]
         )
         self._options = options
         self._home = tempfile.TemporaryDirectory(prefix="amqpd-interop-")

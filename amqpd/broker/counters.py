@@ -209,6 +209,17 @@ class Sizes:
 
 
 @final
+class Octets:
+    """What connections have received and sent, and in how many reads and writes, under RabbitMQ's names."""
+
+    def __init__(self) -> None:
+        self.recv_oct: i64 = 0
+        self.recv_cnt: i64 = 0
+        self.send_oct: i64 = 0
+        self.send_cnt: i64 = 0
+
+
+@final
 class Churn:
     """What has come and gone."""
 
@@ -240,12 +251,14 @@ class NodeCounters(Sampled):
 
     Attributes:
         past: the traffic of virtual hosts that are gone.
+        closed: the octets of connections that are gone.
     """
 
     def __init__(self) -> None:
         self.churn = Churn()
         self.sizes = Sizes()
         self.past = Traffic()
+        self.closed = Octets()
         self.sampled: i64 = 0
         self.active_at: i64 = 0
 

@@ -12,7 +12,7 @@ from typing import Final, final
 from mypy_extensions import i64
 from pamqp import commands
 
-from amqpd.broker.counters import Sampled
+from amqpd.broker.counters import Octets, Sampled
 from amqpd.errors import AMQPError, ChannelError, ConnectionForced, Disconnect, InternalError, NotAllowed
 from amqpd.protocol.channel import ChannelState
 from amqpd.protocol.channels import Channels
@@ -300,10 +300,18 @@ class Connection(FrameHandler, Sampled):
             return
         self._released = True
         self.services.connections.remove(self)
+        if self.session is not None:
+            self._count_closed(self.context.counters.closed)
         self.channels.close_all()
         self._alarms.forget(self.throttle)
         if self.session is not None:
             self.session.vhost.delete_exclusive_queues(self.session)
+
+    def _count_closed(self, closed: Octets) -> None:
+        closed.recv_oct += self.received
+        closed.recv_cnt += self.reads
+        closed.send_oct += self.output.sent
+        closed.send_cnt += self.output.writes
 
     # Endings.
 
