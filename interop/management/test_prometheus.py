@@ -56,15 +56,15 @@ def metrics_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def broker(metrics_port: int) -> Iterator[Broker]:
+def scraped(metrics_port: int) -> Iterator[Broker]:
     server = AmqpdServer(management_port=free_port(), options=("--metrics-port", str(metrics_port)))
     with server as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def channel(broker: Broker) -> Iterator[BlockingChannel]:
-    connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+def session(scraped: Broker) -> Iterator[BlockingChannel]:
+    connection = pika.BlockingConnection(pika.URLParameters(scraped.url))
     channel = connection.channel()
     channel.queue_declare("orders", exclusive=True)
     channel.confirm_delivery()
@@ -73,7 +73,7 @@ def channel(broker: Broker) -> Iterator[BlockingChannel]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(metrics_port: int, channel: BlockingChannel) -> Iterator[PrometheusServer]:
+def prometheus(metrics_port: int, session: BlockingChannel) -> Iterator[PrometheusServer]:
     with PrometheusServer(metrics_port) as running:
         yield running
 
@@ -87,10 +87,10 @@ def test_every_scrape_is_understood(prometheus: PrometheusServer) -> None:
     assert "error" not in prometheus.log().lower()
 
 
-def test_what_a_client_does_is_what_prometheus_has(prometheus: PrometheusServer, channel: BlockingChannel) -> None:
+def test_what_a_client_does_is_what_prometheus_has(prometheus: PrometheusServer, session: BlockingChannel) -> None:
     for _ in range(7):
-        channel.basic_publish("", "orders", b"x" * 150)
-    method, _, _ = channel.basic_get("orders")
+        session.basic_publish("", "orders", b"x" * 150)
+    method, _, _ = session.basic_get("orders")
     eventually(lambda: prometheus.value('rabbitmq_queue_messages_ready{job="broker"}') == 6, "6 are ready", 10)
     assert prometheus.value('rabbitmq_queue_messages_unacked{job="broker"}') == 1
     assert prometheus.value('sum(rabbitmq_global_messages_received_confirm_total{job="broker"})') == 7
@@ -98,7 +98,7 @@ def test_what_a_client_does_is_what_prometheus_has(prometheus: PrometheusServer,
     assert prometheus.value('rabbitmq_message_size_bytes_bucket{job="broker",le="1000.0"}') == 7
     assert prometheus.value('rabbitmq_detailed_queue_messages_ready{vhost="/",queue="orders"}') == 6
     assert prometheus.value('rabbitmq_queue_messages{job="objects",queue="orders"}') == 7
-    channel.basic_ack(method.delivery_tag)
+    session.basic_ack(method.delivery_tag)
 
 
 @pytest.mark.parametrize("gauge", GAUGES)
