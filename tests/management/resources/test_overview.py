@@ -53,7 +53,7 @@ def test_who_may_not_see_the_node_is_not_told_of_it(api: API) -> None:
 def test_the_node_is_for_monitors(api: API) -> None:
     assert error(api.get("/nodes", api.add_user("u", "management"))) == (401, "not_authorised", "Not monitor user")
     (row,) = api.get("/nodes", api.add_user("m", "monitoring")).json()
-    assert row == {**api.get(f"/nodes/{api.node.name}").json(), "fd_used": row["fd_used"], "mem_used": row["mem_used"]}
+    assert set(row) == set(api.get(f"/nodes/{api.node.name}").json())
     assert (row["running"], row["type"], row["os_pid"], row["partitions"]) == (True, "disc", "4711", [])
     assert (row["mem_limit"], row["mem_alarm"], row["being_drained"]) == (1_000_000, False, False)
     assert row["processors"] == os.cpu_count()
