@@ -12,7 +12,7 @@ from typing import Final
 from amqpd.auth.sasl import MECHANISMS
 from amqpd.broker.alarms import DISK, MEMORY
 from amqpd.broker.exchanges import EXCHANGE_TYPES
-from amqpd.management.answer import Answer, Columns, Listing, One
+from amqpd.management.answer import Answer, Column, Columns, Listing, One
 from amqpd.management.auth import Tag
 from amqpd.management.errors import Missing
 from amqpd.management.node import Node
@@ -104,6 +104,15 @@ NO_COUNTS_OF: Final = (
 )
 """Counters of RabbitMQ's inner parts, which amqpd does not have."""
 
+CHURN: Final = (
+    "channel_closed",
+    "channel_created",
+    "connection_closed",
+    "connection_created",
+    "queue_created",
+    "queue_declared",
+    "queue_deleted",
+)
 NO_TIMES_OF: Final = (
     "io_file_handle_open_attempt_avg_time",
     "io_read_avg_time",
@@ -178,6 +187,11 @@ def applications(request: Request) -> list[dict[str, str]]:
     ]
 
 
+def churn_column(name: str) -> Column:
+    """A column with how many of something have come or gone."""
+    return lambda request, node: node.broker.context.counters.churn.as_dict()[name]
+
+
 COLUMNS: Final = Columns(
     {
         "applications": lambda request, node: applications(request),
@@ -215,6 +229,7 @@ COLUMNS: Final = Columns(
         "sockets_used": lambda request, node: len(node.connections),
         "type": lambda request, node: "disc",
         "uptime": lambda request, node: uptime(node),
+        **{name: churn_column(name) for name in CHURN},
         **{name: lambda request, node: 0 for name in NO_COUNTS_OF},
         **{name: lambda request, node: 0.0 for name in NO_TIMES_OF},
     }

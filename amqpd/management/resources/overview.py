@@ -17,7 +17,7 @@ from amqpd.management.resources.channels import channels_of
 from amqpd.management.resources.connections import visible
 from amqpd.management.resources.nodes import contexts, exchange_types
 from amqpd.management.router import route
-from amqpd.management.slices import Slices
+from amqpd.management.slices import Slices, steps
 from amqpd.management.statistics import both_sides
 from amqpd.protocol.handshake import COMPATIBLE_VERSION, PRODUCT
 
@@ -90,9 +90,9 @@ async def queue_totals(request: Request, vhosts: list[VHost]) -> dict[str, objec
     """The messages in all queues of these virtual hosts."""
     slices = Slices(request.node.clock)
     ready = unacknowledged = 0
-    for queue in [queue for vhost in vhosts for queue in vhost.queues.values()]:
-        ready += queue.message_count
-        unacknowledged += queue.unacknowledged
+    for queues in steps([queue for vhost in vhosts for queue in vhost.queues.values()]):
+        ready += sum(queue.message_count for queue in queues)
+        unacknowledged += sum(queue.unacknowledged for queue in queues)
         await slices.next()
     return {
         "messages": ready + unacknowledged,
