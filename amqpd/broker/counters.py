@@ -251,6 +251,7 @@ class NodeCounters(Sampled):
 
     Attributes:
         past: the traffic of virtual hosts that are gone.
+        deleted_queues: that of their queues, by type.
         closed: the octets of connections that are gone.
     """
 
@@ -258,6 +259,7 @@ class NodeCounters(Sampled):
         self.churn = Churn()
         self.sizes = Sizes()
         self.past = Traffic()
+        self.deleted_queues: dict[str, Traffic] = {}
         self.closed = Octets()
         self.sampled: i64 = 0
         self.active_at: i64 = 0
@@ -265,6 +267,12 @@ class NodeCounters(Sampled):
     def activity(self) -> i64:
         """Grows with every look: something always happens to a broker."""
         return self.sampled + 1
+
+    def vhost_gone(self, totals: Totals, deleted_queues: dict[str, Traffic]) -> None:
+        """A virtual host is no more; what was counted in it stays."""
+        self.past.add(totals.traffic())
+        for kind, traffic in deleted_queues.items():
+            self.deleted_queues.setdefault(kind, Traffic()).add(traffic)
 
 
 def size_range(place: i64) -> tuple[i64, i64]:

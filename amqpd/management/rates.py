@@ -8,8 +8,8 @@ Rule: what may live here knows when to sample and how to answer; where objects a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from amqpd.clock import Clock, Timers
 from amqpd.management.series import TICK_SECONDS, Level, Series
@@ -33,6 +33,9 @@ class Asked(Protocol):
     @property
     def incr(self) -> int:
         """So many seconds apart."""
+
+
+Part: TypeAlias = tuple[Subject, Mapping[str, int]]
 
 
 def ticks_of(asked: Asked, last: int) -> list[int]:
@@ -101,19 +104,21 @@ class Rates:
         self._begin()
 
     def details(self, subject: Subject, counts: Mapping[str, int], asked: Asked | None = None) -> dict[str, object]:
-        """The counts, each with its ``_details``.
+        """The counts of one subject, each with its ``_details``; see sums()."""
+        return self.sums([(subject, counts)], asked)
+
+    def sums(self, parts: Sequence[Part], asked: Asked | None = None) -> dict[str, object]:
+        """The counts of several subjects together, each with its ``_details``.
 
         Args:
-            subject: what was sampled: a queue, a channel, a connection, the traffic of an exchange, a virtual host, or
-                the broker.
-            counts: what the counters are at this moment.
+            parts: what was sampled, with what its counters are at this moment: a queue, a channel, a connection, the
+                traffic of an exchange, the totals of a virtual host, the counters of the broker. At least one.
             asked: adds samples, newest first, and their averages.
         """
-        history = self._histories.get(subject)
         found: dict[str, object] = {}
-        for name, value in counts.items():
-            found[name] = value
-            found[f"{name}_details"] = self._of(history, name, value, asked)
+        for name in parts[0][1]:
+            found[name] = sum(counts[name] for _, counts in parts)
+            found[f"{name}_details"] = self._of(parts, name, asked)
         return found
 
     def idle_since(self, subject: Subject) -> int | None:
@@ -124,17 +129,12 @@ class Rates:
         active = int(subject.activity()) != int(subject.sampled)
         return None if active or not subject.active_at else int(subject.active_at)
 
-    def _of(self, history: History | None, name: str, value: int, asked: Asked | None) -> dict[str, object]:
-        if history is None:
-            rate = 0.0
-        else:
-            now, before = history.series[0].values(name, (self._tick, self._tick - 1))
-            rate = (now - before) / TICK_SECONDS
-        details: dict[str, object] = {"rate": rate}
+    def _of(self, parts: Sequence[Part], name: str, asked: Asked | None) -> dict[str, object]:
+        now, before = self._values(parts, name, 0, (self._tick, self._tick - 1))
+        details: dict[str, object] = {"rate": (now - before) / TICK_SECONDS}
         if asked is not None:
             ticks = ticks_of(asked, self._tick)
-            series = None if history is None else history.best(asked.age)
-            values = [value] * len(ticks) if series is None else series.values(name, ticks)
+            values = self._values(parts, name, asked.age, ticks)
             details["samples"] = [
                 {"sample": sample, "timestamp": (self._first + tick * TICK_SECONDS) * 1000}
                 for sample, tick in zip(values, ticks, strict=True)
@@ -143,6 +143,15 @@ class Rates:
             details["avg_rate"] = (values[0] - values[-1]) / seconds if seconds else 0.0
             details["avg"] = sum(values) / len(values)
         return details
+
+    def _values(self, parts: Sequence[Part], name: str, age: int, ticks: Sequence[int]) -> list[int]:
+        """What a counter of all parts together was. One without a history has long been what it is."""
+        found = [0] * len(ticks)
+        for subject, counts in parts:
+            history = self._histories.get(subject)
+            values = [counts[name]] * len(ticks) if history is None else history.best(age).values(name, ticks)
+            found = [total + value for total, value in zip(found, values, strict=True)]
+        return found
 
     # Sampling.
 

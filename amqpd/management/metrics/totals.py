@@ -99,6 +99,8 @@ def publish_rows(scope: Scope) -> Iterator[Row]:
 def delivery_rows(scope: Scope) -> Iterator[Row]:
     """All messages that consumers have got, by type of queue: every type, from the beginning."""
     by_type = {kind: Traffic() for kind in QUEUE_TYPES}
+    for kind, traffic in scope.node.broker.context.counters.deleted_queues.items():
+        by_type[kind].add(traffic)
     for vhost in scope.vhosts:
         for kind, traffic in vhost.deleted_queues.items():
             by_type[kind].add(traffic)

@@ -16,7 +16,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from amqpd.management.metrics.family import COUNTER, Family, Metric, Scope, Values
-from amqpd.management.slices import Slices
+from amqpd.management.slices import STEP, Slices, steps
 
 CHUNK: Final = 4096  # lines that are joined at once
 FEW: Final = 8  # rows that prometheus-client writes
@@ -44,29 +44,27 @@ async def write(prefix: str, family: Family, scope: Scope, summed: bool, slices:
         labels, rows = await all_together(family, scope, slices)
     else:
         labels, rows = family.labels, []
-        for names, values in family.rows(scope):
-            rows.append((names, values))
-            await slices.next()
+        for row in family.rows(scope):
+            rows.append(row)
+            if len(rows) % STEP == 0:
+                await slices.next()
     if len(rows) <= FEW:
         for place, metric in enumerate(family.metrics):
             yield generate_latest(One(collected(prefix, metric, labels, rows, place)))
             await slices.next()
         return
-    texts = []
-    for names, _ in rows:
-        texts.append(label_text(labels, names))
+    texts: list[str] = []
+    for some in steps(rows):
+        texts += [label_text(labels, names) for names, _ in some]
         await slices.next()
     for place, metric in enumerate(family.metrics):
         yield header(prefix, metric)
         name = f"{prefix}_{metric.name}"
-        for first in range(0, len(rows), CHUNK):
-            lines = []
-            for (_, values), text in zip(rows[first : first + CHUNK], texts[first : first + CHUNK], strict=True):
-                value = values[place]
-                if value is not None:
-                    lines.append(f"{name}{text} {float(value)}\n")
-                await slices.next()
+        for labelled in steps(list(zip(texts, rows, strict=True))):
+            pairs = [(text, row[1][place]) for text, row in labelled]
+            lines = [f"{name}{text} {float(value)}\n" for text, value in pairs if value is not None]
             yield "".join(lines).encode()
+            await slices.next()
 
 
 async def all_together(
@@ -78,10 +76,11 @@ async def all_together(
     if not family.labels or family.labels[0] == "protocol":  # it is about the broker anyway
         return family.labels, list(family.rows(scope))
     sums: list[float] = [0] * len(family.metrics)
-    for _, values in family.rows(scope):
+    for number, (_, values) in enumerate(family.rows(scope)):
         for place, value in enumerate(values):
             sums[place] += value or 0
-        await slices.next()
+        if number % STEP == 0:
+            await slices.next()
     return (), [((), sums)]
 
 
