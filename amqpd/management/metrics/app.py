@@ -39,6 +39,7 @@ from amqpd.management.metrics.totals import (
     GLOBAL_ACTIVITY,
     GLOBAL_DELIVERY,
     GLOBAL_PUBLISH,
+    LOGINS,
     NODE,
     NODE_COARSE,
     OBJECTS,
@@ -53,6 +54,7 @@ ALWAYS: Final = (
     CHURN,
     NODE_COARSE,
     NODE,
+    LOGINS,
     QUEUE_COARSE,
     QUEUE_METRICS,
     CHANNEL_METRICS,
@@ -85,6 +87,7 @@ DETAILED: Final = {
         CHURN,
         NODE_COARSE,
         NODE,
+        LOGINS,
     )
 }
 WHOLE: Final = {family.name: family for family in CLUSTER}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from amqpd.auth.attempts import Count
 from amqpd.broker.alarms import DISK, MEMORY
 from amqpd.broker.counters import Traffic
 from amqpd.broker.queues.types import QUEUE_TYPES
@@ -19,6 +20,7 @@ from amqpd.management.subjects import broker_traffic
 from amqpd.net.disk import free_octets
 
 PROTOCOL: Final = "amqp091"
+HTTP: Final = "http"
 REASONS: Final = ("maxlen", "expired", "rejected", "delivery_limit")
 STRATEGIES: Final = ("disabled", "at_most_once", "at_least_once")
 
@@ -78,6 +80,14 @@ def activity_rows(scope: Scope) -> Iterator[Row]:
     channels = [channel for connection in scope.node.connections.all() for channel in connection.channels.all()]
     publishers = sum(1 for channel in channels if channel.publishing.published)
     yield (PROTOCOL,), (publishers, sum(len(channel.consumers) for channel in channels))
+
+
+def login_rows(scope: Scope) -> Iterator[Row]:
+    """Attempts to log in; every protocol, from the beginning."""
+    by_protocol = scope.node.services.login.attempts.by_protocol
+    for protocol in dict.fromkeys((PROTOCOL, HTTP, *by_protocol)):
+        count = by_protocol.get(protocol, Count())
+        yield (protocol,), (count.all, count.succeeded, count.failed)
 
 
 def publish_rows(scope: Scope) -> Iterator[Row]:
@@ -188,6 +198,16 @@ GLOBAL_ACTIVITY: Final = Family(
         gauge("global_consumers", "Current number of consumers"),
     ),
     activity_rows,
+)
+LOGINS: Final = Family(
+    "auth_attempt_metrics",
+    ("protocol",),
+    (
+        counter("auth_attempts_total", "Total number of authorization attempts"),
+        counter("auth_attempts_succeeded_total", "Total number of successful authentication attempts"),
+        counter("auth_attempts_failed_total", "Total number of failed authentication attempts"),
+    ),
+    login_rows,
 )
 GLOBAL_PUBLISH: Final = Family(
     "global_publish",

@@ -62,7 +62,7 @@ DASHBOARD = {
 
 # What RabbitMQ 3.10 has and amqpd has not, by how its name begins. docs/metrics.md says why.
 LEFT_OUT = (
-    "rabbitmq_auth_attempts",
+    "rabbitmq_auth_attempts_detailed",
     "rabbitmq_erlang_gc",
     "rabbitmq_erlang_net_ticktime",
     "rabbitmq_erlang_processes",
@@ -226,6 +226,11 @@ def test_detailed_answers_what_is_asked_for_and_nothing_else(scraper: Scraper, w
 def test_each_endpoint_says_which_it_is(scraper: Scraper) -> None:
     for endpoint, path in PATHS.items():
         assert scraper.value("rabbitmq_identity_info", path, rabbitmq_endpoint=endpoint) == 1
+
+
+def test_attempts_to_log_in_are_counted_by_protocol(scraper: Scraper, world: World) -> None:
+    assert scraper.value("rabbitmq_auth_attempts_succeeded_total", protocol="amqp091") == 1
+    assert scraper.value("rabbitmq_auth_attempts_failed_total", protocol="http") == 0
 
 
 def test_alarms_are_1_while_they_are_set(scraper: Scraper, world: World) -> None:
