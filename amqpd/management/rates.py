@@ -15,7 +15,7 @@ from amqpd.clock import Clock, Timers
 from amqpd.management.series import TICK_SECONDS, Level, Series
 from amqpd.management.subjects import BASIC, Kind, Subject
 
-# All objects together have at most so many rows, but each of them FEWEST: a million take about 60 MB.
+# All objects together have at most so many rows, but each of them FEWEST: a million take 44 to 73 MB.
 MOST_ROWS: Final = 1_000_000
 FEWEST: Final = 13
 SLICE_SECONDS: Final = 0.001

@@ -87,17 +87,26 @@ def test_every_scrape_is_understood(prometheus: PrometheusServer) -> None:
     assert "error" not in prometheus.log().lower()
 
 
+def wait_for(prometheus: PrometheusServer, expression: str, value: float) -> None:
+    """Wait until an expression has a value: the three paths are scraped at different moments."""
+    eventually(lambda: prometheus.value(expression) == value, f"{expression} is {value}", 10)
+
+
 def test_what_a_client_does_is_what_prometheus_has(prometheus: PrometheusServer, session: BlockingChannel) -> None:
     for _ in range(7):
         session.basic_publish("", "orders", b"x" * 150)
     method, _, _ = session.basic_get("orders")
-    eventually(lambda: prometheus.value('rabbitmq_queue_messages_ready{job="broker"}') == 6, "6 are ready", 10)
-    assert prometheus.value('rabbitmq_queue_messages_unacked{job="broker"}') == 1
-    assert prometheus.value('sum(rabbitmq_global_messages_received_confirm_total{job="broker"})') == 7
-    assert prometheus.value('sum(rabbitmq_global_messages_confirmed_total{job="broker"})') == 7
-    assert prometheus.value('rabbitmq_message_size_bytes_bucket{job="broker",le="1000.0"}') == 7
-    assert prometheus.value('rabbitmq_detailed_queue_messages_ready{vhost="/",queue="orders"}') == 6
-    assert prometheus.value('rabbitmq_queue_messages{job="objects",queue="orders"}') == 7
+    expected = {
+        'rabbitmq_queue_messages_ready{job="broker"}': 6,
+        'rabbitmq_queue_messages_unacked{job="broker"}': 1,
+        'sum(rabbitmq_global_messages_received_confirm_total{job="broker"})': 7,
+        'sum(rabbitmq_global_messages_confirmed_total{job="broker"})': 7,
+        'rabbitmq_message_size_bytes_bucket{job="broker",le="1000.0"}': 7,
+        'rabbitmq_detailed_queue_messages_ready{vhost="/",queue="orders"}': 6,
+        'rabbitmq_queue_messages{job="objects",queue="orders"}': 7,
+    }
+    for expression, value in expected.items():
+        wait_for(prometheus, expression, value)
     session.basic_ack(method.delivery_tag)
 
 
