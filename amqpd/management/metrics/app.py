@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -48,6 +48,7 @@ from amqpd.management.metrics.writing import write
 from amqpd.management.node import Node
 from amqpd.management.slices import Slices
 
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "rabbitmq"
 ALWAYS: Final = (
     ALARMS,
@@ -140,7 +141,7 @@ class Metrics:
 
     async def _answer(self, scope: Scope, families: Iterable[tuple[str, Family]], summed: bool) -> Response:
         pieces = [piece async for piece in self._pieces(scope, families, summed)]
-        return Response(b"".join(pieces), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+        return Response(b"".join(pieces), media_type=CONTENT_TYPE)
 
     async def _pieces(self, scope: Scope, families: Iterable[tuple[str, Family]], summed: bool) -> AsyncIterator[bytes]:
         clock = self._node.clock
