@@ -215,12 +215,11 @@ class Server:
         gc.freeze()
         return make_app(self.node, self._logger.getChild("management"))
 
-<<<<<<< HEAD
     def _make_metrics_app(self) -> ASGIApp:
         from amqpd.management.metrics.app import make_metrics_app  # as above
 
         return make_metrics_app(self.node)
-=======
+
     def _seed(self) -> None:
         """Make what a new broker has; definitions with users stand in for its first user."""
         if self._loading.brings_users:
@@ -228,7 +227,6 @@ class Server:
         else:
             seed(self.broker, self.users, first_user_of(self.config))
         self._loading.tell_of_first_user(self.config.default_user)
->>>>>>> main
 
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
