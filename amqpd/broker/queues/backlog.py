@@ -18,6 +18,7 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues.disk import Disk, Kept
 from amqpd.broker.queues.late import FolderRemoval, LateJobs, Relief
 from amqpd.broker.queues.ready import Ready
+from amqpd.broker.queues.unwritten import Gathered, Unwritten
 from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
 from amqpd.errors import AMQPError
 from amqpd.log.acks import Acks
@@ -34,17 +35,6 @@ OVERHEAD: Final = 600  # octets of memory that a message takes beside its body u
 # Of messages that are wanted by position: those no farther apart are read together, so many octets at a time.
 NEAR: Final = 64
 TOGETHER: Final = 64 * 1024
-
-
-@final
-class Unwritten:
-    """A message that is to be written."""
-
-    def __init__(self, position: i64, deadline: i64, message: Message, lasting: bool) -> None:
-        self.position: i64 = position
-        self.deadline: i64 = deadline
-        self.message = message
-        self.lasting = lasting
 
 
 @final
@@ -90,8 +80,13 @@ class Backlog(Kept):
         self._acks = Acks(disk.files, folder, disk.journal_size)
         self._encoder = RecordEncoder()
         self._decoder = RecordDecoder()
-        self._pending: list[Unwritten] = []  # for the next commit
-        self._writing: list[Unwritten] = []  # in the commit that is under way
+        self._pending = Gathered()  # for the next commit
+        self._writing = Gathered()  # in the commit that is under way
+        self._passed: i64 = 0  # every position below this one is in the log, or never will be
+        self._kept: i64 = 0  # messages since the last commit began
+        self._spared: i64 = 0  # messages that were settled before they were safe, since then
+        self._patient = False  # most of them are
+        self._asked: i64 = 0  # aged() was, when this was the next position
         self._read_through: i64 = -1  # everything up to here was read back
         self._moved: list[i64] = []  # settled, and gone elsewhere with the commit that is being gathered
         self._moving: list[i64] = []  # the same with the one that is under way
@@ -127,6 +122,7 @@ class Backlog(Kept):
             count -= 1
             octets -= dead.message.body_size
         self._log.forget(gone)
+        self._passed = next_position
         return int(count), int(octets), int(next_position)
 
     def _read_dead(self, most_deliveries: i64) -> None:
@@ -160,6 +156,7 @@ class Backlog(Kept):
         if position > 0:
             self._acks.gone.add(0, position - 1)
             self._read_through = position - 1
+            self._passed = position
 
     @property
     def ticket(self) -> i64:
@@ -174,17 +171,40 @@ class Backlog(Kept):
             lasting: it survives a restart.
         """
         # HOT: once per stored message
-        self._pending.append(Unwritten(position, deadline, message, lasting))
-        self._disk.commits.join(self, message.body_size + OVERHEAD)
+        commits = self._disk.commits
+        receipt = commits.receipt if lasting and self._disk.waits else None  # else it counts as safe already
+        self._pending.add(Unwritten(position, deadline, message, lasting, receipt))
+        self._kept += 1
+        commits.join(self, message.body_size + OVERHEAD)
 
     def settle(self, position: i64) -> None:
-        """A message is gone for good."""
+        """A message is gone for good. If it is not safe yet, nobody has to wait for that any more.
+
+        One that has gone elsewhere (Commits.moving) is not written here either; but who waits for it goes on to wait,
+        for the commit that has it there.
+        """
         # HOT: once per settled message of a durable queue
-        self._acks.settle(position)
-        if self._disk.commits.moving:
-            self._moved.append(position)
-        if not self.joined:
-            self._disk.commits.join(self, 0)
+        commits = self._disk.commits
+        acks = self._acks
+        item = self._pending.take(position)
+        if item is not None:
+            commits.leave(item.message.body_size + OVERHEAD)
+            if acks.counts or acks.marks:
+                acks.settle(position)  # for what is noted of it
+        else:
+            acks.settle(position)
+            if commits.moving:
+                self._moved.append(position)
+            if not self.joined:
+                commits.join(self, 0)
+            if self._writing.count == 0:
+                return
+            item = self._writing.take(position)
+            if item is None:
+                return
+        self._spared += 1
+        if item.receipt is not None and not commits.moving:
+            item.receipt.settled()
 
     def leaves_again(self, position: i64, deliveries: i64) -> None:
         """A message is delivered, so often by now, and not for the first time: of that progress() tells."""
@@ -193,7 +213,7 @@ class Backlog(Kept):
 
     def progress(self) -> None:
         """Messages were delivered; after a restart they are flagged as redelivered, should they still be there."""
-        if not self.joined and self._lane.handed_out() > self._acks.delivered:
+        if not self.joined and not self._log.empty and self._lane.handed_out() > self._acks.delivered:
             self._disk.commits.join(self, 0)
 
     def died(self, position: i64, reason: int) -> None:
@@ -204,8 +224,17 @@ class Backlog(Kept):
     def settle_range(self, first: i64, last: i64) -> None:
         """All messages of these positions are gone, of which none had been delivered."""
         if last >= first:
+            self._spare(first, last)
             self._acks.settle_range(first, last)
             self._disk.commits.join(self, 0)
+
+    def _spare(self, first: i64, last: i64) -> None:
+        """Do not write what is gone for good."""
+        commits = self._disk.commits
+        for item in self._pending.take_range(first, last):
+            commits.leave(item.message.body_size + OVERHEAD)
+            if item.receipt is not None and not commits.moving:
+                item.receipt.settled()
 
     @property
     def next_to_read(self) -> i64:
@@ -225,8 +254,7 @@ class Backlog(Kept):
             for start, end in dropped.without(self._marked()).intervals():
                 self.settle_range(start, end)
         self._read_through = position - 1
-        # What is before that may be with a consumer.
-        self._pending = [item for item in self._pending if item.position < first or item.position >= position]
+        self._spare(first, position - 1)  # what is before that may be with a consumer
         if not self._durable:
             self._drop_read()
 
@@ -279,7 +307,7 @@ class Backlog(Kept):
                 at += 1
         self._report_damage()
         written = self._log.written
-        unwritten = [item for item in self._writing + self._pending if item.position > written]
+        unwritten = [item for item in self._unwritten() if item.position > written]
         found += [Stored(item.position, item.deadline, item.message) for item in unwritten if item.position in wanted]
         return found
 
@@ -299,12 +327,18 @@ class Backlog(Kept):
     def _unwritten_page(self) -> list[Stored]:
         """What has to be read back is not written yet. What need not survive a restart never will be."""
         page: list[Stored] = []
-        for item in self._writing + self._pending:
+        for item in self._unwritten():
             if item.position > self._read_through:
                 self._read_through = item.position
                 page.append(Stored(item.position, item.deadline, item.message))
-        self._pending = [item for item in self._pending if item.lasting]
+        for item in self._pending.all():
+            if not item.lasting:
+                self._spare(item.position, item.position)
         return page
+
+    def _unwritten(self) -> list[Unwritten]:
+        """What is not known to be written yet, in order."""
+        return self._writing.all() + self._pending.all()
 
     def _marked(self) -> Ranges:
         """The positions of dead letters."""
@@ -326,28 +360,52 @@ class Backlog(Kept):
 
     # What commits call.
 
+    def hurries(self) -> bool:
+        """Unless consumers have been so quick that most of what came lately never had to be written."""
+        return self.ended or self._to_remove or (self._pending.count > 0 and not self._patient)
+
+    def aged(self) -> bool:
+        pending = self._pending
+        aged = pending.count > 0 and pending.first < self._asked
+        self._asked = pending.end
+        return aged
+
     def begin(self) -> Job | None:
-        # HOT: the loop over stored messages
         if self.ended:
             return None
-        acks = self._acks
-        acks.gather()
-        gone = acks.gone
+        if self._kept > 0:
+            self._patient = self._spared * 2 >= self._kept
+            self._kept = 0
+            self._spared = 0
+        self._acks.gather()
         self._moving, self._moved = self._moved, []  # the commit before is done
+        self._append()
+        self._log.forget(self._acks.gone)
+        return self._log.begin()
+
+    def _append(self) -> None:
+        """Hand what is pending to the log. What was taken out again since it came is gone, though no file says so."""
+        # HOT: the loop over stored messages
+        gone = self._acks.gone
         log = self._log
         encoder = self._encoder
         now: i64 = int(self._disk.clock.time() * 1000)
-        pending, self._pending = self._pending, []
-        check = gone.count > 0 and len(pending) > 0 and gone.last() >= pending[0].position
-        for item in pending:
-            if check and gone.covers(item.position):
-                continue
+        passed = self._passed
+        end = self._pending.end
+        for item in self._pending.all():
+            position = item.position
+            if position > passed:
+                gone.add(passed, position - 1)
+            passed = position + 1
             message = item.message
             head = encoder.head(message, item.deadline)
-            log.append(item.position, now, message.body_size, not item.lasting, head, message.content)
-        self._writing = pending
-        log.forget(gone)
-        return log.begin()
+            log.append(position, now, message.body_size, not item.lasting, head, message.content)
+        if end > passed:
+            gone.add(passed, end - 1)
+            passed = end
+        self._passed = passed
+        self._writing = self._pending
+        self._pending = Gathered()
 
     def begin_late(self) -> Job | None:
         if self._to_remove:
@@ -357,7 +415,8 @@ class Backlog(Kept):
             return None
         acks: JournalWrite | None = None
         if self._durable:
-            self._acks.handed_out(self._lane.handed_out())
+            if not self._log.empty:  # else there is nothing that could come back
+                self._acks.handed_out(self._lane.handed_out())
             acks = self._acks.begin()
         removal = self._log.begin_late()
         rewrite = self._log.rewrite(self._acks.gone)
@@ -391,7 +450,7 @@ class Backlog(Kept):
             return
         if isinstance(job, LogWrite):
             self._log.finished(job)
-            self._writing = []
+            self._writing.clear()
         elif isinstance(job, LateJobs):
             self._late = None
             self._moving = []
