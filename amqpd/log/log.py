@@ -26,6 +26,7 @@ from amqpd.log.segment import HEADER, SPAN, Segment, count_without, header_of
 from amqpd.log.write import LogRemoval, LogWrite, Part
 
 SEGMENT_SIZE: Final = 16 * 1024 * 1024
+NOT_WORTH_A_SYNC: Final = 32 * 1024  # octets that a start reads faster than they are synced
 REWRITTEN_PART: Final = 16  # segments below this part of the usual size are not rewritten: they waste little
 REWRITTEN_SHARE: Final = 4  # a segment is rewritten when at most one of so many records lives
 
@@ -184,11 +185,15 @@ class Log:
         self._write = write
         return write
 
-    def checkpoint(self) -> LogWrite | None:
-        """The same as begin(), and the segment that is appended to gets a checkpoint: the next open reads nothing."""
+    def checkpoint(self, spared: i64 = 0) -> LogWrite | None:
+        """The same as begin(), and the segment that is appended to gets a checkpoint: the next open reads nothing.
+
+        Args:
+            spared: unless that would be about no more octets than this.
+        """
         segment = self._active
         write = self.begin()
-        if segment is None or segment.vouched == segment.size:
+        if segment is None or segment.size - segment.vouched <= spared:
             return write
         if write is None:
             write = LogWrite(self._files, self._folder, self._new_folder)
