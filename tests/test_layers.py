@@ -24,11 +24,12 @@ ROWS = (
     ("log", "catalog"),
     ("broker",),
     ("auth",),
+    ("definitions",),
     ("protocol",),
     ("net",),
     ("management",),
     ("check", "opening", "progress"),
-    ("server",),
+    ("server", "bench"),
     ("cli", "testing"),
     ("__main__",),
 )

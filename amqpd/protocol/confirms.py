@@ -56,12 +56,28 @@ class Confirms(Work):
         self._deferred = False
         self._closed = False
         self._answered: i64 = 0  # the last number that was sent
+        self.refused: i64 = 0  # how many of those were refused
         self._runs: list[Run] = []  # finished, in the order of their numbers
         self._needed: i64 = SAFE  # the commit that makes all of those safe
         self._run = Run(self, True)  # that is being gathered
         self._begun: i64 = 1  # its first number
         self._last: i64 = 0  # its last number
         self._last_sinks: list[MessageSink] | None = None
+
+    @property
+    def received(self) -> i64:
+        """How many publishes there were in confirm mode."""
+        return self._last
+
+    @property
+    def unconfirmed(self) -> i64:
+        """How many of them are not answered yet."""
+        return self._last - self._answered
+
+    @property
+    def confirmed(self) -> i64:
+        """How many of them were confirmed."""
+        return self._answered - self.refused
 
     def expect(self) -> None:
         """The next publish in line is handed to its queues now: the receipt for it is this channel's."""
@@ -168,6 +184,8 @@ class Confirms(Work):
 
     def _send(self, last: i64, accepted: bool) -> None:
         several = last > self._answered + 1
+        if not accepted:
+            self.refused += last - self._answered
         self._answered = last
         if accepted:
             self._output.ack(self._channel, last, several)

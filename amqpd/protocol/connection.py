@@ -6,6 +6,7 @@ wrong. Handshake, channels, throttling and heartbeats have their own files, meth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, final
 
 from mypy_extensions import i64
@@ -48,9 +49,12 @@ class Connection(FrameHandler):
     """One client's connection.
 
     The edge calls receive() with what the socket delivers, lost() once when it is gone, and obeys the Wire.
+
+    Args:
+        since: seconds that the client has had already of the time that a handshake may take.
     """
 
-    def __init__(self, services: Services, wire: Wire, address: Address) -> None:
+    def __init__(self, services: Services, wire: Wire, address: Address, since: float = 0.0) -> None:
         self.address = address
         self.session: Session | None = None
         self.state = ConnectionState.PROTOCOL_HEADER
@@ -65,16 +69,20 @@ class Connection(FrameHandler):
         self.throttle = Throttle(wire, self._reader, self._may_hold, self._reading_changed)
         self.throttle.on_unblock = self._unblocked
         self.throttle.on_unstall = self._process_kept
-        self.handshake = Handshake(services.broker, services.users, services.limits, address.peer_host)
+        self.handshake = Handshake(
+            services.broker, services.users, services.limits, services.connections, address.peer_host
+        )
         self._start = b""  # the protocol header as far as it has come
         self._heartbeat: Heartbeat | None = None
-        timeout = services.limits.handshake_timeout
+        timeout = max(services.limits.handshake_timeout - since, 0.0)
+        self.on_opened: Callable[[], None] | None = None  # told when the handshake is complete
         self._timer = self.context.timers.call_later(timeout, self._handshake_timed_out)
         self.channels = Channels(self)
         self.processing: i64 = 0  # class and method id of what is being processed; 0 for none
         self._released = False
         self._told_blocked = False
         self.received: i64 = 0  # octets
+        self.reads: i64 = 0  # pieces in which they came
 
     # What the edge calls.
 
@@ -82,6 +90,7 @@ class Connection(FrameHandler):
         """Take what the socket delivered. Never raises."""
         # HOT: once per read
         self.received += len(data)
+        self.reads += 1
         if self._heartbeat is not None:
             self._heartbeat.received()
         if self.state is ConnectionState.PROTOCOL_HEADER:
@@ -97,6 +106,9 @@ class Connection(FrameHandler):
             if self.state not in ENDED:
                 self.fail(error, 0)
             self._close_socket_after(LINGER)
+        last = self.channels.last
+        if last is not None:
+            last.publishing.count()
 
     def lost(self, reason: str) -> None:
         """The socket is gone."""
@@ -107,6 +119,7 @@ class Connection(FrameHandler):
         self.state = ConnectionState.CLOSED
         if self.session is not None:
             self.services.observer.closed(self, reason)
+            self.context.counters.churn.connection_closed += 1
             connection_closed(self.events, self.session)
 
     def force_close(self, explanation: str) -> None:
@@ -261,6 +274,9 @@ class Connection(FrameHandler):
         self._timer.cancel()
         self.state = ConnectionState.RUNNING
         self.services.connections.add(self)
+        if self.on_opened is not None:
+            self.on_opened()
+        self.context.counters.churn.connection_created += 1
         self.services.observer.opened(self, session)
         connection_opened(self.events, self, session)
 

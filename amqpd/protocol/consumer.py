@@ -94,6 +94,11 @@ class ChannelConsumer(Consumer):
         self._encoder = DeliverEncoder(channel, tag, queue.name)
 
     @property
+    def channel(self) -> Channel:
+        """Whose it is."""
+        return self._channel
+
+    @property
     def prefetch(self) -> int:
         """Unsettled deliveries it may have; 0 is no limit."""
         return int(self._prefetch)
@@ -118,7 +123,10 @@ class ChannelConsumer(Consumer):
             tag = channel.ledger.add(Delivery(self.queue, message, position, deliveries, deadline, self))
             self.unsettled += 1
             channel.unsettled += 1
+            self.octets += message.body_size
+        self.delivered += 1
         if deliveries:
+            self.redelivered += 1
             message = self.queue.presented(message, int(deliveries))
         self._encoder.send(tag, deliveries > 0, message)
 

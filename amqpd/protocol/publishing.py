@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 from mypy_extensions import i64
 
 from amqpd.auth.permissions import Access
+from amqpd.broker.counters import size_class, size_range
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import HEADER_FIXED, Message
@@ -48,8 +49,18 @@ class Publishing:
         self._exchange: Exchange | None = None
         self._sinks: list[MessageSink] = []
         self._routed = False  # the sinks are where any message goes that has this route and no other keys
+        self._restricted = False  # the user has a topic permission for the exchange
         self._traced = False  # the firehose is on: then nothing is remembered, and every message comes to _route_of
         self._properties = EMPTY_PROPERTIES
+        # Messages are counted in runs: what one had that took the remembered way is true for all of a run.
+        self.run: i64 = 0  # messages since count()
+        self._run_octets: i64 = 0
+        self._size_class: i64 = 0  # of the run, and between which sizes nothing has to be looked at
+        self._smallest: i64 = 1
+        self._largest: i64 = 0
+        self.published: i64 = 0
+        self.routed: i64 = 0  # copies
+        self.unroutable: i64 = 0
 
     def publish(
         self, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64, largest_body: i64
@@ -71,8 +82,8 @@ class Publishing:
         channel = self._channel
         if bits & IMMEDIATE:
             raise NotImplementedByServer("immediate=true")
-        if body_size > channel.session.max_message_size:
-            raise too_large(body_size, channel.session.max_message_size)
+        if body_size > self._largest or body_size < self._smallest:
+            self._enter_size(body_size)
         if route == self._route and self._generation == channel.vhost.generation:
             route = self._route  # one object for all messages of a kind
         else:
@@ -91,6 +102,10 @@ class Publishing:
             sinks = self._route_of(message)
             if properties.flags & HEADERS:
                 message = without_blind_copies(message)
+            self._count_one(sinks, body_size)
+        else:
+            self.run += 1
+            self._run_octets += body_size
         if channel.transaction is not None:
             held = HeldPublish(message, sinks, bits & MANDATORY != 0)
             channel.transaction.publishes.append(held)
@@ -133,9 +148,49 @@ class Publishing:
             confirms.answer(outcome, sinks, outstanding)
         return outcome
 
+    def count(self) -> None:
+        """Tell those whom it concerns of the messages since the last call. Call it whenever somebody may look."""
+        run = self.run
+        if run == 0:
+            return
+        assert self._exchange is not None  # there was a message
+        self.run = 0
+        self._note(self._exchange, run, len(self._sinks), self._run_octets)
+        self._run_octets = 0
+
+    def _count_one(self, sinks: list[MessageSink], body_size: i64) -> None:
+        """Count a message for which nothing was remembered."""
+        assert self._exchange is not None  # it was routed
+        self._note(self._exchange, 1, len(sinks), body_size)
+
+    def _note(self, exchange: Exchange, messages: i64, copies: i64, octets: i64) -> None:
+        """Count messages of one size class, so many copies of each."""
+        exchange.traffic.add(messages, messages * copies)
+        self._channel.context.counters.sizes.add(self._size_class, messages, octets)
+        self.published += messages
+        self.routed += messages * copies
+        if copies == 0:
+            self.unroutable += messages
+
+    def _enter_size(self, body_size: i64) -> None:
+        """Check a size, and remember the class that it is of.
+
+        Raises:
+            PreconditionFailed: it is too large.
+        """
+        most = self._channel.session.max_message_size
+        if body_size > most:
+            raise too_large(body_size, most)
+        self.count()
+        self._size_class = size_class(body_size)
+        smallest, largest = size_range(self._size_class)
+        self._smallest = smallest
+        self._largest = min(largest, most)
+
     def _enter(self, route: bytes) -> None:
         """Check and remember another exchange and routing key; where they lead is found out for the checked message."""
         channel = self._channel
+        self.count()
         self._route = b""
         split = 1 + route[0]
         name = route[1:split].decode("utf-8", "surrogateescape")
@@ -145,6 +200,7 @@ class Publishing:
             raise AccessRefused(f"cannot publish to internal {channel.vhost.exchange_text(name)}")
         self._exchange = exchange
         self._routed = False
+        self._restricted = channel.session.restricts(exchange)
         self._traced = channel.vhost.firehose.on
         self._route = route
         self._generation = channel.vhost.generation
@@ -160,6 +216,9 @@ class Publishing:
             check_expiration(properties.expiration)
         if flags & HEADERS:
             keys_of("", properties)  # for its refusals
+        if self._restricted and self._exchange is not None:
+            for key in keys_of(message.routing_key, properties):
+                self._channel.session.check_topic(Access.WRITE, self._exchange, key)
         user_id = properties.user_id if flags & USER_ID else None
         user = self._channel.session.user
         if user_id is not None and user_id != user.name and IMPERSONATOR not in user.tags:

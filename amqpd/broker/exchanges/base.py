@@ -15,6 +15,7 @@ from mypy_extensions import trait
 
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
+from amqpd.broker.counters import ExchangeTraffic
 from amqpd.broker.message import Message
 from amqpd.wire.table import Table
 
@@ -78,11 +79,14 @@ class Exchange(Destination, ABC):
         self.arguments = arguments
         self.folder = ""
         """Where its messages are kept; the virtual host sets it before attach(). Empty: nowhere."""
+        self.declared_by = ""
+        """The user who declared it, as far as that is known: it is not kept over a restart."""
         self.alternate: str | None = arguments.text("alternate-exchange")
         """Name of the exchange that gets what matches no binding; a policy may set it where the argument does not."""
         # Destinations come first, so that a deleted queue takes its bindings along without a search through all others.
         self._by_destination: dict[Destination, dict[tuple[str, Table], Binding]] = {}
         self._count = 0
+        self.traffic = ExchangeTraffic()
 
     @classmethod
     def validate(cls, arguments: Table) -> None:
