@@ -462,3 +462,16 @@ def test_what_is_written_of_many_is_found_again_and_nothing_else(tmp_path: Path)
     world.finish()
     again = world.killed().vhost.queue("q")
     assert [body for body, _ in drained(again)] == [b"%03d" % number for number in range(0, 100, 7)]
+
+
+def test_a_stop_does_not_sync_what_a_start_reads_as_fast(tmp_path: Path) -> None:
+    """There may be thousands of queues that a kill left without a checkpoint."""
+    world, store = stored_world(tmp_path)
+    fill(make_queue(world, durable=True), 0, 9)
+    world.finish()
+    again = world.killed()
+    files = store.memory
+    files.log.clear()
+    last = again.restarted()
+    assert [path for call, path in files.log if call == "sync" and path.endswith(".log")] == []
+    assert len(bodies(last.vhost.queue("q"))) == 10
