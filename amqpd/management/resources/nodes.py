@@ -134,9 +134,14 @@ GC_QUEUES: Final = (
 )
 
 
-def described(names: list[str], descriptions: dict[str, str]) -> list[dict[str, object]]:
-    """Names with what they stand for."""
-    return [{"name": name, "description": descriptions.get(name, ""), "enabled": True} for name in sorted(names)]
+def described(
+    names: list[str], descriptions: dict[str, str], enabled: list[str] | None = None
+) -> list[dict[str, object]]:
+    """Names with what they stand for; all are enabled if it is not said which."""
+    return [
+        {"name": name, "description": descriptions.get(name, ""), "enabled": enabled is None or name in enabled}
+        for name in sorted(names)
+    ]
 
 
 def exchange_types() -> list[dict[str, object]]:
@@ -212,7 +217,9 @@ SAMPLED: Final[dict[str, Callable[[Node], int]]] = {
 COLUMNS: Final = Columns(
     {
         "applications": lambda request, node: applications(request),
-        "auth_mechanisms": lambda request, node: described(list(MECHANISMS), MECHANISM_DESCRIPTIONS),
+        "auth_mechanisms": lambda request, node: described(
+            list(MECHANISMS), MECHANISM_DESCRIPTIONS, node.services.login.mechanisms
+        ),
         "being_drained": lambda request, node: False,
         "cluster_links": lambda request, node: [],
         "config_files": lambda request, node: list(node.config_files),
