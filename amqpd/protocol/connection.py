@@ -12,7 +12,9 @@ from typing import Final, final
 from mypy_extensions import i64
 from pamqp import commands
 
+from amqpd.broker.counters import Octets, Sampled
 from amqpd.errors import AMQPError, ChannelError, ConnectionForced, Disconnect, InternalError, NotAllowed
+from amqpd.protocol.authentication import Authentication
 from amqpd.protocol.channel import ChannelState
 from amqpd.protocol.channels import Channels
 from amqpd.protocol.dispatch import CONNECTION_HANDLERS
@@ -45,7 +47,7 @@ CLOSE_SECONDS: Final = 30.0
 
 
 @final
-class Connection(FrameHandler):
+class Connection(FrameHandler, Sampled):
     """One client's connection.
 
     The edge calls receive() with what the socket delivers, lost() once when it is gone, and obeys the Wire.
@@ -70,8 +72,14 @@ class Connection(FrameHandler):
         self.throttle.on_unblock = self._unblocked
         self.throttle.on_unstall = self._process_kept
         self.handshake = Handshake(
-            services.broker, services.users, services.limits, services.connections, address.peer_host
+            services.broker,
+            services.login,
+            services.limits,
+            services.connections,
+            address.peer_host,
+            None if address.tls is None else address.tls.certificate,
         )
+        self.authentication: Authentication | None = None  # whose check takes its time
         self._start = b""  # the protocol header as far as it has come
         self._heartbeat: Heartbeat | None = None
         timeout = max(services.limits.handshake_timeout - since, 0.0)
@@ -83,6 +91,8 @@ class Connection(FrameHandler):
         self._told_blocked = False
         self.received: i64 = 0  # octets
         self.reads: i64 = 0  # pieces in which they came
+        self.sampled: i64 = 0
+        self.active_at: i64 = 0
 
     # What the edge calls.
 
@@ -131,6 +141,9 @@ class Connection(FrameHandler):
             # Even of a blocked connection the answer must be read; messages before it are discarded now.
             self._told_blocked = False
             self.throttle.unblock()
+
+    def activity(self) -> i64:
+        return self.received + self.output.sent
 
     def check_patience(self, now: float) -> None:
         """Close the channels whose deliveries have waited too long for their acknowledgement.
@@ -197,6 +210,18 @@ class Connection(FrameHandler):
             self._crash(fault)
         if self.output.size > ANSWERS_UNREAD:
             self.throttle.stall()
+
+    def carry_out(self, step: Callable[[], None]) -> None:
+        """Do something for the client that is not about a frame; what is wrong is answered as if it were."""
+        self.processing = 0
+        try:
+            step()
+        except AMQPError as error:
+            self.fail(error, 0)
+        except Disconnect as disconnect:
+            self._disconnect(disconnect)
+        except Exception as fault:  # as above
+            self._crash(fault)
 
     # Frames.
 
@@ -293,11 +318,21 @@ class Connection(FrameHandler):
         if self._released:
             return
         self._released = True
+        if self.authentication is not None:
+            self.authentication.abandon()
         self.services.connections.remove(self)
+        if self.session is not None:
+            self._count_closed(self.context.counters.closed)
         self.channels.close_all()
         self._alarms.forget(self.throttle)
         if self.session is not None:
             self.session.vhost.delete_exclusive_queues(self.session)
+
+    def _count_closed(self, closed: Octets) -> None:
+        closed.recv_oct += self.received
+        closed.recv_cnt += self.reads
+        closed.send_oct += self.output.sent
+        closed.send_cnt += self.output.writes
 
     # Endings.
 
