@@ -21,6 +21,7 @@ import pytest
 
 import amqpd
 from amqpd import __version__
+from amqpd.catalog.catalog import Catalog
 from amqpd.cli.control import NoAnswerError, exchanged
 from amqpd.clock import ManualClock
 from amqpd.config import Config
@@ -271,6 +272,39 @@ def test_a_broker_that_keeps_nothing_makes_no_socket_either(amqpds: Amqpds, tmp_
     directory = tmp_path / "data"
     amqpds.start("--data-dir", str(directory), "--memory").ready()
     assert not directory.exists()
+
+
+# Accounts.
+
+
+def login(process: Process, user: str, password: str, vhost: str) -> pika.BlockingConnection:
+    credentials = pika.PlainCredentials(user, password)
+    port = process.ready()["ports"]["amqp"]
+    return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port, vhost, credentials))
+
+
+def test_the_first_user_of_a_data_directory_is_as_configured_and_stays(amqpds: Amqpds, tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    first = ("--default-user", "admin", "--default-pass", "s3cret", "--default-vhost", "shop")
+    process = amqpds.start("--data-dir", str(directory), *first, "--default-write", "^a")
+    connection = login(process, "admin", "s3cret", "shop")
+    channel = connection.channel()
+    channel.queue_declare("q")
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="write access to queue 'q' in vhost 'shop'"):
+        channel.queue_bind("q", "amq.topic", "k")
+    connection.close()
+    process.signal(signal.SIGKILL)
+    process.ended()
+    process = amqpds.start("--data-dir", str(directory), "--default-user", "other", "--default-pass", "other")
+    login(process, "admin", "s3cret", "shop").close()
+    process.signal(signal.SIGTERM)
+    _, _, log = process.ended()
+    assert "s3cret" not in log
+    catalog = Catalog.open(directory / "catalog.sqlite", syncs=False)
+    found = catalog.load()
+    catalog.close()
+    assert [row.name for row in found.users] == ["admin"]
+    assert [row.name for row in found.vhosts] == ["shop"]
 
 
 def read_until(sock: socket.socket, octets: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from amqpd.management.resources import (
+    attempts,
     bindings,
     channels,
     connections,
@@ -32,6 +33,7 @@ ROUTES: Final = (
     *overview.ROUTES,
     *nodes.ROUTES,
     *identity.ROUTES,
+    *attempts.ROUTES,
     *connections.ROUTES,
     *channels.ROUTES,
     *consumers.ROUTES,
