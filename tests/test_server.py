@@ -35,6 +35,7 @@ from tests.net.peers import OPENING
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0  # promised
+GUEST_HASH = "9/1i+jKFRpbTRV1PtRnzFFYibT3cEpP92JeZ8YKGtflf4e/u"
 SHUTDOWN = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"
 
 
@@ -396,3 +397,45 @@ def test_the_ready_file_is_complete_or_not_there(tmp_path: Path) -> None:
     write_ready_file(path, server())
     assert json.loads(path.read_text()) == {"pid": os.getpid(), "ports": {}, "urls": {}}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_definitions_are_there_when_the_first_client_comes(amqpds: Amqpds, tmp_path: Path) -> None:
+    path = tmp_path / "definitions.json"
+    document = {
+        "users": [{"name": "app", "tags": "administrator", "password_hash": GUEST_HASH}],
+        "vhosts": [{"name": "shop"}],
+        "permissions": [{"user": "app", "vhost": "shop", "configure": "", "write": "", "read": ".*"}],
+        "queues": [{"name": "orders", "vhost": "shop", "type": "quorum"}],
+    }
+    path.write_text(json.dumps(document))
+    process = amqpds.start("--definitions", str(path), "--data-dir", str(tmp_path / "data"))
+    parameters = pika.ConnectionParameters(
+        "127.0.0.1", process.port(), "shop", pika.PlainCredentials("app", "guest"), socket_timeout=10
+    )
+    with pika.BlockingConnection(parameters) as connection:
+        assert connection.channel().queue_declare("orders", passive=True).method.queue == "orders"
+    guest = pika.ConnectionParameters("127.0.0.1", process.port(), socket_timeout=10)
+    with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+        pika.BlockingConnection(guest)
+    process.signal(signal.SIGTERM)
+    status, _, errors = process.ended()
+    assert status == 0
+    assert "not created, for the definitions bring users" in errors
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ('{"queues": [{"name": "q", "vhost": "nope"}]}', "queues[0] \"q\": there is no virtual host 'nope'."),
+        ("{", "not JSON: Expecting property name enclosed in double quotes (line 1, column 2)."),
+    ],
+)
+def test_definitions_that_cannot_be_imported_stop_the_start(
+    amqpds: Amqpds, tmp_path: Path, document: str, reason: str
+) -> None:
+    path = tmp_path / "definitions.json"
+    path.write_text(document)
+    process = amqpds.start("--definitions", str(path))
+    status, output, errors = process.ended()
+    assert (status, output) == (2, "")
+    assert errors.splitlines()[-1] == f"amqpd: The definitions file {path} cannot be imported: {reason}"

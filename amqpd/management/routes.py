@@ -16,6 +16,7 @@ from amqpd.management.resources import (
     health,
     identity,
     limits,
+    logins,
     messages,
     nodes,
     overview,
@@ -48,6 +49,7 @@ ROUTES: Final = (
     *policies.ROUTES,
     *parameters.ROUTES,
     *limits.ROUTES,
+    *logins.ROUTES,
     *features.ROUTES,
     *health.ROUTES,
 )
