@@ -27,7 +27,7 @@ class Listeners:
     """
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        self.services = services
         self._rests = Rests()
         self._servers: list[asyncio.Server] = []
         self.open_sockets: set[AMQPSocket] = set()
@@ -45,7 +45,7 @@ class Listeners:
             server.close()
 
     def _make_socket(self) -> AMQPSocket:
-        return AMQPSocket(self._services, self._rests, self.open_sockets)
+        return AMQPSocket(self.services, self._rests, self.open_sockets)
 
 
 def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
