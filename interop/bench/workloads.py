@@ -269,7 +269,7 @@ def headers(core: Core) -> Step:
     owner.send(commands.Exchange.Declare(exchange="h", exchange_type="headers"))
     owner.declare("q")
     for number in range(10):
-        arguments = {"x-match": "all", "kind": f"k{number}", "size": 1}
+        arguments: dict[str, Any] = {"x-match": "all", "kind": f"k{number}", "size": 1}
         owner.send(commands.Queue.Bind(queue="q", exchange="h", arguments=arguments))
     core.peer().consume("q")
     data = b"".join([publish("", bytes(16), "h", headers={"kind": f"k{i}", "size": 1}) for i in range(10)])
