@@ -61,10 +61,14 @@ class Config:
         tuple[str, ...], Setting("Listeners", Hosts(), "Address to listen on; may be given several times.")
     ] = ("127.0.0.1", "::1")
     port: Annotated[int, Setting("Listeners", PORT, "AMQP port; 0 takes any free one.")] = 5672
-    management_port: Annotated[int, Setting("Listeners", PORT, "Port of the HTTP API and the web UI.")] = 15672
+    management_port: Annotated[int, Setting("Listeners", PORT, "Port of the HTTP API; 0 takes any free one.")] = 15672
+    management_host: Annotated[
+        tuple[str, ...],
+        Setting("Listeners", Hosts(), "Address of the HTTP API; may be given several times.", "the same as --host"),
+    ] = ()
     metrics_port: Annotated[int, Setting("Listeners", PORT, "Port of the Prometheus metrics.")] = 15692
     stream_port: Annotated[int, Setting("Listeners", PORT, "Port of the stream protocol.")] = 5552
-    no_management: Annotated[bool, Setting("Listeners", Flag(), "Start without HTTP API, web UI and metrics.")] = False
+    no_management: Annotated[bool, Setting("Listeners", Flag(), "Start without HTTP API and metrics.")] = False
 
     data_dir: Annotated[
         Path, Setting("Storage", File(), "Directory that keeps what must survive.", "the user's state directory")
@@ -120,6 +124,11 @@ class Config:
         Path | None,
         Setting("Logging and start", File(), "Written when ready: JSON with pid, ports and urls.", "not written"),
     ] = None
+
+    @property
+    def management_hosts(self) -> tuple[str, ...]:
+        """Where the HTTP API listens."""
+        return self.management_host or self.host
 
     def memory_limit(self, total: int) -> int:
         """The bytes at which publishers are blocked.

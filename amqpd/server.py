@@ -12,7 +12,7 @@ import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -26,7 +26,10 @@ from amqpd.catalog.faults import CatalogError
 from amqpd.clock import Clock, SystemClock
 from amqpd.config import Config
 from amqpd.log.damage import NewerFormat
-from amqpd.logs import ERROR, INFO, ROOT, event
+from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
+from amqpd.management.node import Listener, Node
+from amqpd.management.serving import HTTPServer
+from amqpd.management.sockets import WAY_OUT, bind_http, http_url, installed
 from amqpd.net.commands import Commands
 from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
@@ -39,6 +42,9 @@ from amqpd.progress import StorageReport
 from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Services
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"
 # Clients have so many seconds to answer connection.close, then their sockets are cut off.
@@ -73,7 +79,7 @@ class Server:
         self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
         self.users = with_guest(UserStore(events=self.broker.events))
         self.connections = Connections(self.context)
-        services = Services(
+        self.services = Services(
             self.broker,
             self.users,
             limits_of(config),
@@ -81,10 +87,13 @@ class Server:
             __version__,
             self.connections,
         )
-        self.listeners = Listeners(services)
+        self.listeners = Listeners(self.services)
         self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
+        self.node = Node(self.services, started=clock.monotonic(), pid=os.getpid())
+        self.http = HTTPServer("amqpd.management.app", self._make_http_app, logger.getChild("management"))
+        self._http_sockets: list[socket.socket] = []
         self._logger = logger
         self._driver: LoopDriver | None = None
         self._disk: DiskThread | None = None
@@ -97,6 +106,7 @@ class Server:
             NewerFormat, CatalogError, OSError: the data directory cannot be used.
         """
         sockets = bind(self.config.host, self.config.port)
+        self._http_sockets = bind_http(self.config)
         if self._directory is not None:
             self._recover(self._directory)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
@@ -106,6 +116,32 @@ class Server:
             await self.control.start(self._directory.path)
         self.ports["amqp"] = sockets[0].getsockname()[1]
         self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
+        self._describe(sockets)
+
+    def _describe(self, sockets: list[socket.socket]) -> None:
+        """Tell the HTTP API what it cannot know, and everybody where it is."""
+        config, node = self.config, self.node
+        node.listeners += [listener_of("amqp", sock) for sock in sockets]
+        node.data_dir = None if self._directory is None else self._directory.path
+        node.memory_limit = config.memory_limit(total_memory())
+        node.disk_free_limit = config.disk_free_limit
+        if self._http_sockets:
+            node.listeners += [listener_of("http", sock) for sock in self._http_sockets]
+            self.ports["management"] = self._http_sockets[0].getsockname()[1]
+            self.urls["management"] = [http_url(sock) for sock in self._http_sockets]
+
+    def serve_http(self) -> None:
+        """Load the HTTP stack, which takes longer than everything else, and serve; clients that connect can wait."""
+        if self._http_sockets:
+            self.http.start(self._http_sockets)
+        elif not self.config.no_management and not installed():
+            event(self._logger, WARNING, "management.missing", way_out=WAY_OUT)
+
+    def _make_http_app(self) -> ASGIApp:
+        from amqpd.management.app import make_app  # it takes long, and is there now
+
+        gc.freeze()
+        return make_app(self.node, self._logger.getChild("management"))
 
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
@@ -126,6 +162,7 @@ class Server:
         """Stop accepting, close every connection with 320, and wait SHUTDOWN_SECONDS for the clients to agree."""
         self.listeners.stop()
         self.control.stop()
+        self.http.stop()
         sockets = list(self.listeners.open_sockets)
         for open_socket in sockets:
             if open_socket.connection is not None:
@@ -136,6 +173,7 @@ class Server:
                 await anyio.sleep(0.01)
         for open_socket in list(self.listeners.open_sockets):
             open_socket.abort()
+        await self.http.finish()
         await self._finish_commits()
         if self._driver is not None:
             self._driver.stop()
@@ -188,6 +226,7 @@ async def serve(server: Server, begun: float) -> None:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         announce(server, server.clock.monotonic() - begun)
+        server.serve_http()
         async for received in signals:
             event(logger, INFO, "server.stopping", signal=received.name)
             break
@@ -223,6 +262,12 @@ def limits_of(config: Config) -> Limits:
         max_message_size=config.max_message_size,
         consumer_max=config.consumer_max_per_channel,
     )
+
+
+def listener_of(protocol: str, sock: socket.socket) -> Listener:
+    """A listening socket, as the HTTP API tells of it."""
+    address, port = sock.getsockname()[:2]
+    return Listener(protocol, address, port)
 
 
 def amqp_url(sock: socket.socket) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mypy_extensions import i64
 
+from amqpd.broker.counters import NodeCounters
 from amqpd.broker.storage import Storage
 from amqpd.clock import Clock, Timers
 from amqpd.log.commit import Commits
@@ -37,6 +38,7 @@ class Context:
         self.turn = turn
         self.random_bytes = random_bytes
         self.storage = storage or Storage(Commits(turn, timers))
+        self.counters = NodeCounters()
 
     def now(self) -> i64:
         """Milliseconds since the epoch: what deadlines of messages are measured in, for they outlive the process."""

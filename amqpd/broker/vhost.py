@@ -14,6 +14,7 @@ from mypy_extensions import i64
 from amqpd.broker.arguments import QueueArguments, effective_type, validate_queue_arguments
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
+from amqpd.broker.counters import Totals, Traffic
 from amqpd.broker.deadletter import DeadLetter, DeadLetters
 from amqpd.broker.declaration import ExchangeSpec, check_alive, check_lock, check_properties
 from amqpd.broker.events import INTERNAL_USER, Events
@@ -65,6 +66,8 @@ class VHost(QueueHost, ExchangeHost):
         self.events = events
         self.generation: i64 = 0
         self.policies = Policies()
+        self.totals = Totals()  # of its channels
+        self.deleted_queues: dict[str, Traffic] = {}  # by type, what queues counted that are gone
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self._by_name: dict[str, Destination] = {}  # what the default exchange reaches: queues and reply queues
@@ -198,6 +201,7 @@ class VHost(QueueHost, ExchangeHost):
             spec.owner.exclusive_queues[created] = None
         self._by_name[name] = created
         self.generation += 1
+        self.context.counters.churn.queue_created += 1
         storage.queue_created(self.name, created)
         self.events.queue_created(self.name, created, actor)
         return created
@@ -234,6 +238,8 @@ class VHost(QueueHost, ExchangeHost):
         for exchange in self._unbind_everywhere(queue, actor):
             self.delete_exchange(exchange, actor=actor)
         queue.close()
+        self.context.counters.churn.queue_deleted += 1
+        self.deleted_queues.setdefault(queue.kind, Traffic()).add(queue.traffic())
         self.context.storage.queue_deleted(queue)
         self.events.queue_deleted(self.name, queue, actor)
         return count

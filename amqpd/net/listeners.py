@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from typing import Final
+from typing import Final, NamedTuple
 
 from amqpd.net.amqp import AMQPSocket, Rests
 from amqpd.protocol.services import Services
@@ -17,6 +17,21 @@ ATTEMPTS: Final = 20
 
 class ListenError(Exception):
     """An address cannot be listened on. Its text is one sentence with the way out."""
+
+
+class Options(NamedTuple):
+    """The options that say where to listen, for sentences about what is wrong with them.
+
+    Args:
+        way_out: what else helps when the port is taken.
+    """
+
+    host: str
+    port: str
+    way_out: str = ""
+
+
+AMQP: Final = Options("--host", "--port")
 
 
 class Listeners:
@@ -48,30 +63,31 @@ class Listeners:
         return AMQPSocket(self.services, self._rests, self.open_sockets)
 
 
-def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+def bind(hosts: tuple[str, ...], port: int, options: Options = AMQP) -> list[socket.socket]:
     """Bind one socket per host, all to the same port.
 
     Args:
         port: 0 takes any port that is free on all of them.
+        options: where hosts and port come from.
 
     Raises:
         ListenError: an address is taken, not there or not allowed. ``::1`` is left out where there is no IPv6.
     """
     for attempt in range(ATTEMPTS):
         try:
-            return _bind_all(hosts, port)
+            return _bind_all(hosts, port, options)
         except ListenError:
             if port or attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("the loop above returns or raises")
 
 
-def _bind_all(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+def _bind_all(hosts: tuple[str, ...], port: int, options: Options) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for host in hosts:
-            for family, address in _addresses(host):
-                sock = _bind_one(host, family, address, port)
+            for family, address in _addresses(host, options):
+                sock = _bind_one(host, family, address, port, options)
                 if sock is not None:
                     sockets.append(sock)
                     port = sock.getsockname()[1]
@@ -80,26 +96,28 @@ def _bind_all(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
             sock.close()
         raise
     if not sockets:
-        raise ListenError(f"None of the addresses {', '.join(hosts)} exists on this machine: give another --host.")
+        raise ListenError(
+            f"None of the addresses {', '.join(hosts)} exists on this machine: give another {options.host}."
+        )
     return sockets
 
 
-def _addresses(host: str) -> list[tuple[int, str]]:
+def _addresses(host: str, options: Options) -> list[tuple[int, str]]:
     """Family and address of everything that a host name stands for: ``localhost`` is two."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise ListenError(f"Cannot listen on {host}: {error.strerror}; give another --host.") from error
+        raise ListenError(f"Cannot listen on {host}: {error.strerror}; give another {options.host}.") from error
     except UnicodeError as error:  # such as a..b, or a label of more than 63 characters
-        raise ListenError(f"Cannot listen on {host}: this is no host name; give another --host.") from error
+        raise ListenError(f"Cannot listen on {host}: this is no host name; give another {options.host}.") from error
     return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
 
 
-def _bind_one(host: str, family: int, address: str, port: int) -> socket.socket | None:
+def _bind_one(host: str, family: int, address: str, port: int, options: Options) -> socket.socket | None:
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
     except OSError:  # the machine has no such address family
-        _excuse_absent(host, address)
+        _excuse_absent(host, address, options)
         return None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -111,15 +129,21 @@ def _bind_one(host: str, family: int, address: str, port: int) -> socket.socket 
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRNOTAVAIL:
-            _excuse_absent(host, address)
+            _excuse_absent(host, address, options)
             return None
-        taken = error.errno == errno.EADDRINUSE
-        way_out = "stop what listens there, or give another --port" if taken else "give another --host or --port"
-        raise ListenError(f"Cannot listen on {host} port {port}: {error.strerror}; {way_out}.") from error
+        raise ListenError(
+            f"Cannot listen on {host} port {port}: {error.strerror}; {_way_out(error, options)}."
+        ) from error
     return sock
 
 
-def _excuse_absent(host: str, address: str) -> None:
+def _way_out(error: OSError, options: Options) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return f"give another {options.host} or {options.port}"
+    return f"stop what listens there, or give another {options.port}{options.way_out}"
+
+
+def _excuse_absent(host: str, address: str, options: Options) -> None:
     """::1 is among the defaults, so its absence is no error."""
     if address != "::1":
-        raise ListenError(f"Cannot listen on {host}: this machine has no such address; give another --host.")
+        raise ListenError(f"Cannot listen on {host}: this machine has no such address; give another {options.host}.")

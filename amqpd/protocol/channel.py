@@ -14,6 +14,7 @@ from mypy_extensions import i64
 from pamqp import commands
 
 from amqpd.broker.context import Context
+from amqpd.broker.counters import Counted, Traffic
 from amqpd.broker.firehose import Origin
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
@@ -44,7 +45,7 @@ class ChannelState(Enum):
 
 
 @final
-class Channel:
+class Channel(Counted):
     """One open channel of a connection.
 
     Args:
@@ -80,6 +81,11 @@ class Channel:
         self.prefetch_limit: i64 = 0  # of all consumers of the channel together
         self.unsettled: i64 = 0  # deliveries to consumers, in the ledger or settled in an open transaction
         self.last_queue: str | None = None
+        self.created_at: i64 = context.now()
+        # Counters. Deliveries are counted by their consumers, and end up in ``past`` with what basic.get took.
+        self.past = Traffic()
+        self.acks: i64 = 0
+        self.returned_unroutable: i64 = 0
         self.held: Held | None = None  # an answer waits for the disk, and all that comes waits for the answer
         self.on_resume: Callable[[Channel, Held], None] | None = None  # the wait is over
 
@@ -127,6 +133,7 @@ class Channel:
             exchange=message.exchange,
             routing_key=message.routing_key,
         )
+        self.returned_unroutable += 1
         self.send(returned)
         self.output.write(message.content_for(self.number, self.payload_max))
 
@@ -153,6 +160,7 @@ class Channel:
         # HOT: once per basic.ack
         if self.transaction is None and not multiple:
             delivery = self.ledger.settle(tag)
+            self.acks += 1
             delivery.queue.acknowledge(delivery)
             if delivery.consumer is not None:
                 delivery.consumer.settled()
@@ -175,6 +183,8 @@ class Channel:
         """Carry a settlement out."""
         # HOT: the loop over acknowledged messages
         acknowledged = outcome is Outcome.ACKNOWLEDGE
+        if acknowledged:
+            self.acks += len(deliveries)
         for delivery in deliveries:
             queue = delivery.queue
             if acknowledged:
@@ -224,6 +234,7 @@ class Channel:
     def consumer_cancelled(self, consumer: ChannelConsumer) -> None:
         """The broker ended a consumer, its queue was deleted (RabbitMQ, consumer cancellation notification)."""
         del self.consumers[consumer.tag]
+        self._ended(consumer)
         if self.session.notify_cancel:
             self.send(make(commands.Basic.Cancel, consumer_tag=consumer.tag, nowait=True))
         consumer_ended(self, consumer)
@@ -244,6 +255,24 @@ class Channel:
         self.reply_queue = ReplyQueue(name, tag, ReplyConsumer(self, tag))
         self.vhost.add_reply_queue(self.reply_queue)
 
+    # Counting.
+
+    def traffic(self) -> Traffic:
+        self.publishing.count()
+        traffic = Traffic()
+        traffic.add(self.past)
+        traffic.publish = self.publishing.published
+        traffic.routed = self.publishing.routed
+        traffic.return_unroutable = self.returned_unroutable
+        traffic.drop_unroutable = self.publishing.unroutable - self.returned_unroutable
+        traffic.ack = self.acks
+        if self.confirms is not None:
+            traffic.confirmable = self.confirms.received
+            traffic.confirm = self.confirms.confirmed
+        for consumer in self.consumers.values():
+            traffic.add_deliveries(consumer.no_ack, consumer.delivered, consumer.redelivered)
+        return traffic
+
     # Ending.
 
     def close(self) -> None:
@@ -260,15 +289,22 @@ class Channel:
             delivery.queue.requeue(delivery)
         if self.confirms is not None:
             self.confirms.close()
+        self.vhost.totals.leave(self)
         if self.state is ChannelState.OPEN:  # else the broker has closed it before
+            self.context.counters.churn.channel_closed += 1
             channel_closed(self)
 
     def _unsubscribe(self, consumer: ChannelConsumer) -> None:
+        self._ended(consumer)
         queue: Queue = consumer.queue
         last = queue.unsubscribe(consumer)
         consumer_ended(self, consumer)
         if last and queue.spec.auto_delete:
             self.vhost.delete_queue(queue)
+
+    def _ended(self, consumer: ChannelConsumer) -> None:
+        """Keep what a consumer has counted."""
+        self.past.add_deliveries(consumer.no_ack, consumer.delivered, consumer.redelivered)
 
     def _drop_reply_queue(self) -> None:
         if self.reply_queue is not None:

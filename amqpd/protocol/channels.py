@@ -52,6 +52,8 @@ class Channels:
         """The channel of that number, or None."""
         channel = self._by_number.get(int(number))
         if channel is not None:
+            if self.last is not None:
+                self.last.publishing.count()
             self.last = channel
         return channel
 
@@ -98,6 +100,7 @@ class Channels:
             channel.output.write(held.answer)
         for kind, payload in held.frames:
             self._connection.on_frame(kind, channel.number, payload)
+        channel.publishing.count()
 
     def close_all(self) -> None:
         """The connection ends, and its channels with it."""
@@ -122,6 +125,7 @@ class Channels:
         if channel.content.take(int(kind), payload):
             channel.receptive = True
             channel.publishing.publish_assembled(channel.content)
+            channel.publishing.count()
         self._connection.heed_alarms()
 
     def _take_method(self, channel: Channel | None, number: i64, method: Method) -> None:
@@ -159,6 +163,8 @@ class Channels:
         patience = Patience(connection.services.limits.consumer_timeout)
         channel = Channel(number, session, connection.output, connection.throttle, connection.context, patience)
         self._by_number[number] = channel
+        channel.vhost.totals.join(channel)
+        connection.context.counters.churn.channel_created += 1
         channel.on_resume = self.resume
         channel_opened(channel)
         channel.send(make(commands.Channel.OpenOk))

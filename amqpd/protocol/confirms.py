@@ -54,6 +54,7 @@ class Confirms(Work):
         self._deferred = False
         self._closed = False
         self._answered: i64 = 0  # the last number that was sent
+        self.refused: i64 = 0  # how many of those were refused
         self._runs: list[Run] = []  # finished, in the order of their numbers
         self._begun: i64 = 1  # the first number of the run that is being gathered
         self._last: i64 = 0  # its last number
@@ -61,6 +62,21 @@ class Confirms(Work):
         self._commit: i64 = SAFE
         self._sinks: list[list[MessageSink]] = []
         self._last_sinks: list[MessageSink] | None = None
+
+    @property
+    def received(self) -> i64:
+        """How many publishes there were in confirm mode."""
+        return self._last
+
+    @property
+    def unconfirmed(self) -> i64:
+        """How many of them are not answered yet."""
+        return self._last - self._answered
+
+    @property
+    def confirmed(self) -> i64:
+        """How many of them were confirmed."""
+        return self._answered - self.refused
 
     def answer(self, outcome: i64, sinks: list[MessageSink]) -> None:
         """The next publish in line was taken by all its queues, or refused by one.
@@ -138,6 +154,8 @@ class Confirms(Work):
 
     def _send(self, last: i64, accepted: bool) -> None:
         several = last > self._answered + 1
+        if not accepted:
+            self.refused += last - self._answered
         self._answered = last
         if accepted:
             self._output.ack(self._channel, last, several)

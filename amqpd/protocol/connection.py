@@ -75,6 +75,7 @@ class Connection(FrameHandler):
         self._released = False
         self._told_blocked = False
         self.received: i64 = 0  # octets
+        self.reads: i64 = 0  # pieces in which they came
 
     # What the edge calls.
 
@@ -82,6 +83,7 @@ class Connection(FrameHandler):
         """Take what the socket delivered. Never raises."""
         # HOT: once per read
         self.received += len(data)
+        self.reads += 1
         if self._heartbeat is not None:
             self._heartbeat.received()
         if self.state is ConnectionState.PROTOCOL_HEADER:
@@ -97,6 +99,9 @@ class Connection(FrameHandler):
             if self.state not in ENDED:
                 self.fail(error, 0)
             self._close_socket_after(LINGER)
+        last = self.channels.last
+        if last is not None:
+            last.publishing.count()
 
     def lost(self, reason: str) -> None:
         """The socket is gone."""
@@ -107,6 +112,7 @@ class Connection(FrameHandler):
         self.state = ConnectionState.CLOSED
         if self.session is not None:
             self.services.observer.closed(self, reason)
+            self.context.counters.churn.connection_closed += 1
             connection_closed(self.events, self.session)
 
     def force_close(self, explanation: str) -> None:
@@ -261,6 +267,7 @@ class Connection(FrameHandler):
         self._timer.cancel()
         self.state = ConnectionState.RUNNING
         self.services.connections.add(self)
+        self.context.counters.churn.connection_created += 1
         self.services.observer.opened(self, session)
         connection_opened(self.events, self, session)
 

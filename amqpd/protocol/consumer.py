@@ -118,7 +118,10 @@ class ChannelConsumer(Consumer):
             tag = channel.ledger.add(Delivery(self.queue, message, position, deliveries, deadline, self))
             self.unsettled += 1
             channel.unsettled += 1
+            self.octets += message.body_size
+        self.delivered += 1
         if deliveries:
+            self.redelivered += 1
             message = self.queue.presented(message, int(deliveries))
         self._encoder.send(tag, deliveries > 0, message)
 

@@ -144,25 +144,54 @@ class Handshake:
         Raises:
             NotAllowed: it does not exist, or the user has no permission there.
         """
-        name = method.virtual_host
-        vhost = self._broker.vhosts.get(name)
-        if vhost is None:
-            raise NotAllowed(f"vhost {name} not found")
         assert self._user is not None  # the state table: no open without start_ok
-        permission: Permission | None = self._users.permissions.find(self._user.name, name)
-        if permission is None:
-            raise NotAllowed(f"access to vhost '{name}' refused for user '{self._user.name}'")
-        limits = self._limits
-        return Session(
+        return open_session(
+            self._broker,
+            self._users,
+            self._limits,
             self._user,
-            vhost,
-            permission,
+            method.virtual_host,
+            connection,
             self.frame_max,
             self.client_properties,
-            limits.consumer_max,
-            limits.max_message_size,
-            connection,
         )
+
+
+def open_session(
+    broker: Broker,
+    users: UserStore,
+    limits: Limits,
+    user: User,
+    name: str,
+    connection: str,
+    frame_max: int = 0,
+    client_properties: Table = EMPTY_TABLE,
+) -> Session:
+    """Open a virtual host for a user who was authenticated.
+
+    Args:
+        name: of the virtual host.
+        connection: what events and the firehose say that it happens on.
+
+    Raises:
+        NotAllowed: it does not exist, or the user has no permission there.
+    """
+    vhost = broker.vhosts.get(name)
+    if vhost is None:
+        raise NotAllowed(f"vhost {name} not found")
+    permission: Permission | None = users.permissions.find(user.name, name)
+    if permission is None:
+        raise NotAllowed(f"access to vhost '{name}' refused for user '{user.name}'")
+    return Session(
+        user,
+        vhost,
+        permission,
+        frame_max,
+        client_properties,
+        limits.consumer_max,
+        limits.max_message_size,
+        connection,
+    )
 
 
 def check_choice(name: str, chosen: int, offered: int, least: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 from mypy_extensions import i64
 
 from amqpd.auth.permissions import Access
+from amqpd.broker.counters import size_class, size_range
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.expiration import check_expiration
 from amqpd.broker.message import HEADER_FIXED, Message
@@ -50,6 +51,15 @@ class Publishing:
         self._routed = False  # the sinks are where any message goes that has this route and no other keys
         self._traced = False  # the firehose is on: then nothing is remembered, and every message comes to _route_of
         self._properties = EMPTY_PROPERTIES
+        # Messages are counted in runs: what one had that took the remembered way is true for all of a run.
+        self.run: i64 = 0  # messages since count()
+        self._run_octets: i64 = 0
+        self._size_class: i64 = 0  # of the run, and between which sizes nothing has to be looked at
+        self._smallest: i64 = 1
+        self._largest: i64 = 0
+        self.published: i64 = 0
+        self.routed: i64 = 0  # copies
+        self.unroutable: i64 = 0
 
     def publish(
         self, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64, largest_body: i64
@@ -71,8 +81,8 @@ class Publishing:
         channel = self._channel
         if bits & IMMEDIATE:
             raise NotImplementedByServer("immediate=true")
-        if body_size > channel.session.max_message_size:
-            raise too_large(body_size, channel.session.max_message_size)
+        if body_size > self._largest or body_size < self._smallest:
+            self._enter_size(body_size)
         if route == self._route and self._generation == channel.vhost.generation:
             route = self._route  # one object for all messages of a kind
         else:
@@ -91,6 +101,10 @@ class Publishing:
             sinks = self._route_of(message)
             if properties.flags & HEADERS:
                 message = without_blind_copies(message)
+            self._count_one(sinks, body_size)
+        else:
+            self.run += 1
+            self._run_octets += body_size
         if channel.transaction is not None:
             held = HeldPublish(message, sinks, bits & MANDATORY != 0)
             channel.transaction.publishes.append(held)
@@ -127,9 +141,49 @@ class Publishing:
             channel.confirms.answer(outcome, sinks)
         return outcome
 
+    def count(self) -> None:
+        """Tell those whom it concerns of the messages since the last call. Call it whenever somebody may look."""
+        run = self.run
+        if run == 0:
+            return
+        assert self._exchange is not None  # there was a message
+        self.run = 0
+        self._note(self._exchange, run, len(self._sinks), self._run_octets)
+        self._run_octets = 0
+
+    def _count_one(self, sinks: list[MessageSink], body_size: i64) -> None:
+        """Count a message for which nothing was remembered."""
+        assert self._exchange is not None  # it was routed
+        self._note(self._exchange, 1, len(sinks), body_size)
+
+    def _note(self, exchange: Exchange, messages: i64, copies: i64, octets: i64) -> None:
+        """Count messages of one size class, so many copies of each."""
+        exchange.traffic.add(messages, messages * copies)
+        self._channel.context.counters.sizes.add(self._size_class, messages, octets)
+        self.published += messages
+        self.routed += messages * copies
+        if copies == 0:
+            self.unroutable += messages
+
+    def _enter_size(self, body_size: i64) -> None:
+        """Check a size, and remember the class that it is of.
+
+        Raises:
+            PreconditionFailed: it is too large.
+        """
+        most = self._channel.session.max_message_size
+        if body_size > most:
+            raise too_large(body_size, most)
+        self.count()
+        self._size_class = size_class(body_size)
+        smallest, largest = size_range(self._size_class)
+        self._smallest = smallest
+        self._largest = min(largest, most)
+
     def _enter(self, route: bytes) -> None:
         """Check and remember another exchange and routing key; where they lead is found out for the checked message."""
         channel = self._channel
+        self.count()
         self._route = b""
         split = 1 + route[0]
         name = route[1:split].decode("utf-8", "surrogateescape")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mypy_extensions import mypyc_attr
 
+from amqpd.auth.certificate import PeerCertificate
 from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
 from amqpd.errors import AMQPError
@@ -17,13 +18,36 @@ if TYPE_CHECKING:
     from amqpd.protocol.connection import Connection
 
 
+class TLSInfo(NamedTuple):
+    """What TLS has agreed on for one socket, in RabbitMQ's words.
+
+    Args:
+        protocol: ``tlsv1.3``.
+        key_exchange: ``ecdhe_rsa``; ``any`` with TLS 1.3, whose cipher suites do not say.
+        cipher: ``aes_256_gcm``.
+        hash: of the record's authentication: ``aead``, ``sha256``.
+        certificate: the client's, if it was asked for one and showed it.
+    """
+
+    protocol: str
+    key_exchange: str
+    cipher: str
+    hash: str
+    certificate: PeerCertificate | None
+
+
 class Address(NamedTuple):
-    """Both ends of the socket."""
+    """Both ends of the socket.
+
+    Args:
+        tls: None if the socket is plain.
+    """
 
     peer_host: str
     peer_port: int
     host: str
     port: int
+    tls: TLSInfo | None = None
 
     def __str__(self) -> str:
         """RabbitMQ's name of a connection."""

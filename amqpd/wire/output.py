@@ -36,6 +36,10 @@ class Wire:
         """Send bytes, some of them large, as if they were joined. The list is the wire's from now on."""
         self.write(b"".join(pieces))
 
+    def unsent(self) -> int:
+        """Octets that were written and are still on this side."""
+        return 0
+
     def close(self) -> None:
         """Send what was written, then close the socket."""
         raise NotImplementedError
@@ -66,9 +70,15 @@ class Output(Work):
         self._listed = False
         self.size: i64 = 0
         self.sent: i64 = 0  # octets ever written: a heartbeat is due when this stands still
+        self.writes: i64 = 0  # in so many writes
         self.stalled = False  # the transport's own buffer is full
         self.closed = False
         self.on_room: Callable[[], None] | None = None  # told when a full output has room again
+
+    @property
+    def pending(self) -> int:
+        """Octets that wait here or in the transport."""
+        return int(self.size) + (0 if self.closed else self._wire.unsent())
 
     @property
     def full(self) -> bool:
@@ -123,6 +133,7 @@ class Output(Work):
         was_full = self.size >= FULL
         pieces = self._take()
         if pieces and not self.closed:
+            self.writes += 1
             for piece in pieces:
                 self.sent += len(piece)
             if len(pieces) == 1:

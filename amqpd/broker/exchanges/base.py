@@ -15,6 +15,7 @@ from mypy_extensions import trait
 
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
+from amqpd.broker.counters import ExchangeTraffic
 from amqpd.broker.message import Message
 from amqpd.wire.table import Table
 
@@ -83,6 +84,7 @@ class Exchange(Destination, ABC):
         # Destinations come first, so that a deleted queue takes its bindings along without a search through all others.
         self._by_destination: dict[Destination, dict[tuple[str, Table], Binding]] = {}
         self._count = 0
+        self.traffic = ExchangeTraffic()
 
     @classmethod
     def validate(cls, arguments: Table) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from mypy_extensions import i64, trait
 
 from amqpd.broker.context import Context
+from amqpd.broker.counters import Traffic
 from amqpd.broker.flow import Congestion
 from amqpd.broker.message import Message
 from amqpd.broker.publisher import Publisher
@@ -135,6 +136,13 @@ class Queue(MessageSink):
         self._pump = Pump(self)
         self._head_timer: HeadTimer | None = None
         self._idle_timer: IdleTimer | None = None
+        self.created_at: i64 = self.context.now()
+        # Counters. Deliveries are counted by their consumers, and end up in _past with what basic.get took.
+        self.settlements: i64 = 0  # deliveries that were acknowledged, or never had to be
+        self.returned: i64 = 0  # deliveries that were requeued or rejected
+        self.settled_octets: i64 = 0  # of both kinds
+        self._past: Traffic | None = None
+        self._past_octets: i64 = 0
 
     @property
     def survives(self) -> bool:
@@ -152,7 +160,7 @@ class Queue(MessageSink):
         raise NotImplementedError
 
     def get(self) -> Delivery | None:
-        """Take the head for a basic.get, or None when the queue is empty.
+        """Take the head, or None when the queue is empty; fetch() is what counts it.
 
         Raises:
             AMQPError: the type does not support it.
@@ -169,6 +177,10 @@ class Queue(MessageSink):
 
     def reject(self, delivery: Delivery) -> None:
         """The message was refused for good."""
+        raise NotImplementedError
+
+    def entered(self) -> i64:
+        """How many messages publish() has taken since the queue was made or came back from the disk."""
         raise NotImplementedError
 
     def purge(self) -> int:
@@ -193,6 +205,70 @@ class Queue(MessageSink):
         """
 
     # What all types share.
+
+    def fetch(self, no_ack: bool) -> Delivery | None:
+        """Take the head for a basic.get, or None when the queue is empty.
+
+        Args:
+            no_ack: the delivery need not be settled.
+
+        Raises:
+            AMQPError: the type does not support it.
+        """
+        delivery = self.get()
+        past = self._counted()
+        if delivery is None:
+            past.get_empty += 1
+            return None
+        past.add_get(no_ack, delivery.redelivered)
+        self._past_octets += delivery.message.body_size
+        if no_ack:
+            self.acknowledge(delivery)
+        return delivery
+
+    @property
+    def unacknowledged(self) -> int:
+        """Messages that were delivered and not settled."""
+        traffic = self.traffic()
+        return int(traffic.deliver + traffic.get + traffic.get_no_ack - self.settlements - self.returned)
+
+    @property
+    def unacknowledged_octets(self) -> int:
+        """Octets of their bodies."""
+        octets: i64 = self._past_octets - self.settled_octets
+        for consumer in self.consumers.all():
+            octets += consumer.octets
+        return int(octets)
+
+    def traffic(self) -> Traffic:
+        """What has happened here since the queue was made, or came back from the disk; publish counts dead letters."""
+        traffic = Traffic()
+        if self._past is not None:
+            traffic.add(self._past)
+        for consumer in self.consumers.all():
+            traffic.add_deliveries(consumer.no_ack, consumer.delivered, consumer.redelivered)
+        traffic.publish = self.entered()
+        traffic.ack = self.settlements - traffic.get_no_ack
+        return traffic
+
+    def _counted(self) -> Traffic:
+        past = self._past
+        if past is None:
+            past = self._past = Traffic()
+        return past
+
+    def _remove(self, consumer: Consumer) -> bool:
+        """Let a consumer go, but for what it has counted. False if it was not here."""
+        if not self.consumers.remove(consumer):
+            return False
+        self._counted().add_deliveries(consumer.no_ack, consumer.delivered, consumer.redelivered)
+        self._past_octets += consumer.octets
+        return True
+
+    def _came_back(self, delivery: Delivery) -> None:
+        """Count a delivery that was requeued or rejected."""
+        self.returned += 1
+        self.settled_octets += delivery.message.body_size
 
     def apply(self, settings: QueueSettings) -> None:
         """Work with other settings from now on: a policy has come, changed or gone."""
@@ -245,7 +321,7 @@ class Queue(MessageSink):
 
     def unsubscribe(self, consumer: Consumer) -> bool:
         """No more deliveries to this consumer; what it has stays with it. True when it was the last one."""
-        last = self.consumers.remove(consumer) and len(self.consumers) == 0
+        last = self._remove(consumer) and len(self.consumers) == 0
         if last:
             self.used()
         self.defer_pump()  # for another active consumer, and for publishers that are no longer held for its sake
@@ -275,7 +351,7 @@ class Queue(MessageSink):
         if self._idle_timer is not None:
             self._idle_timer.stop()
         for consumer in self.consumers.all():
-            self.consumers.remove(consumer)
+            self._remove(consumer)
             consumer.queue_deleted()
         self.check_congestion()
         self.release()
@@ -284,7 +360,7 @@ class Queue(MessageSink):
         """The disk failed: the queue is of no use any more. Its consumers are told, publishes refused."""
         self.broken = True
         for consumer in self.consumers.all():
-            self.consumers.remove(consumer)
+            self._remove(consumer)
             consumer.queue_deleted()
         self.check_congestion()
 

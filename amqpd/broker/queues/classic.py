@@ -58,6 +58,7 @@ class ClassicQueue(WorkQueue):
         return delivery
 
     def requeue(self, delivery: Delivery) -> None:
+        self._came_back(delivery)
         if not self.deleted:
             self._ready.put_back(delivery.message, delivery.position, delivery.deliveries + 1, delivery.deadline)
             if delivery.deadline:

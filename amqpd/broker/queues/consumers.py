@@ -54,6 +54,10 @@ class Consumer:
         self.in_ring = False  # owned by Consumers: it can take messages, as far as they know
         self.place: Place | None = None  # owned by the queue
         self.unsettled: i64 = 0  # deliveries it has not settled yet
+        # What it got, counted by deliver(): a queue and a channel add up those of their consumers.
+        self.delivered: i64 = 0
+        self.redelivered: i64 = 0
+        self.octets: i64 = 0  # of what is to be acknowledged
 
     def ready(self) -> bool:
         """It can take one more message now: credit left, and room in its connection's output."""

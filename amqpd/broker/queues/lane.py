@@ -56,6 +56,7 @@ class Lane(Ready):
         self._paged: i64 = 0
         self._paged_octets: i64 = 0
         self._next_paged: i64 = 0  # while something is paged, the next position
+        self._first: i64 = 0  # position of the first message that append() took
         self._backlog: Backlog | None = None
 
     def append(self, message: Message, deadline: i64) -> i64:
@@ -74,7 +75,7 @@ class Lane(Ready):
         lasting = self._keeps == ALL or (self._keeps != NOTHING and message.properties.persistent)
         full = self._paged > 0 or self.count >= self._most or self.octets >= self._most_octets
         backlog = self._backlog
-        position = self._next_paged if self._paged else self._front_position + len(self._fresh) - self._front
+        position = self._next_position()
         if lasting or full:
             if backlog is None:
                 backlog = self._open(position)
@@ -162,6 +163,9 @@ class Lane(Ready):
         if self._backlog is not None:
             self._backlog.settle(position)
 
+    def entered(self) -> i64:
+        return self._next_position() - self._first
+
     def handed_out(self) -> i64:
         if self._page:
             return self._page[-1].position
@@ -201,6 +205,7 @@ class Lane(Ready):
         self._paged_octets = octets
         self._next_paged = position
         self._front_position = position
+        self._first = position
         self.count = count
         self.octets = octets
 
@@ -215,6 +220,9 @@ class Lane(Ready):
         self._backlog = backlog
         self.stored = self._keeps != NOTHING
         return backlog
+
+    def _next_position(self) -> i64:
+        return self._next_paged if self._paged else self._front_position + len(self._fresh) - self._front
 
     def _note(self, deadline: i64) -> None:
         """Keep the deadline of the message that was just appended."""

@@ -83,6 +83,12 @@ class PriorityLanes(Ready):
     def settle(self, position: i64) -> None:
         self._lanes[position & LEVEL_MASK].settle(position >> LEVEL_BITS)
 
+    def entered(self) -> i64:
+        total: i64 = 0
+        for lane in self._lanes:
+            total += lane.entered()
+        return total
+
     def progress(self) -> None:
         for lane in self._lanes:
             lane.progress()

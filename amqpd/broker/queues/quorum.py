@@ -89,6 +89,7 @@ class QuorumQueue(WorkQueue):
         self._judge()
 
     def requeue(self, delivery: Delivery) -> None:
+        self._came_back(delivery)
         if self.deleted:
             return
         deliveries = delivery.deliveries + 1

@@ -112,6 +112,9 @@ class QuorumLanes(Ready):
                 found.append(dead)
         return found
 
+    def entered(self) -> i64:
+        return self._normal.entered() + self._high.entered()
+
     def progress(self) -> None:
         self._normal.progress()
         self._high.progress()

@@ -62,6 +62,10 @@ class Ready:
         """A message that take() returned is gone for good."""
         raise NotImplementedError
 
+    def entered(self) -> i64:
+        """How many messages append() has taken since the queue was made or came back from the disk."""
+        raise NotImplementedError
+
     def handed_out(self) -> i64:
         """Every position below this one was taken at least once, of a lane of its own."""
         return 0

@@ -55,13 +55,19 @@ class WorkQueue(Queue):
 
     def acknowledge(self, delivery: Delivery) -> None:
         # HOT: once per acknowledged message
+        self.settlements += 1
+        self.settled_octets += delivery.message.body_size
         ready = self._ready
         if ready.stored:  # else it was gone when it was delivered
             ready.settle(delivery.position)
 
     def reject(self, delivery: Delivery) -> None:
+        self._came_back(delivery)
         if not self.deleted:
             self.die(delivery.message, REJECTED, delivery.position)
+
+    def entered(self) -> i64:
+        return self._ready.entered()
 
     def purge(self) -> int:
         self.defer_pump()  # for the publishers that were held

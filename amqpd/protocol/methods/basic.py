@@ -97,15 +97,13 @@ def get(channel: Channel, method: commands.Basic.Get) -> None:
     name = channel.queue_name(method.queue)
     channel.session.check_queue(Access.READ, name)
     queue = channel.vhost.unlocked_queue(name, channel.session)
-    delivery = queue.get()
+    delivery = queue.fetch(method.no_ack)
     if delivery is None:
+        channel.past.get_empty += 1
         channel.send(make(commands.Basic.GetEmpty))
         return
-    if method.no_ack:
-        tag = channel.ledger.skip()
-        queue.acknowledge(delivery)
-    else:
-        tag = channel.ledger.add(delivery)
+    channel.past.add_get(method.no_ack, delivery.redelivered)
+    tag = channel.ledger.skip() if method.no_ack else channel.ledger.add(delivery)
     message = delivery.message
     if delivery.deliveries:
         message = queue.presented(message, int(delivery.deliveries))

@@ -52,6 +52,7 @@ def declare_active(channel: Channel, name: str, method: commands.Queue.Declare) 
         raise PreconditionFailed(f"Cannot declare a server-named queue for type rabbit_{kind}_queue")
     name = name or channel.context.unique_name("amq.gen")
     session.check_queue(Access.CONFIGURE, name)
+    channel.context.counters.churn.queue_declared += 1
     spec = QueueSpec(durable, owner, method.auto_delete, arguments)
     existing = vhost.queues.get(name)
     if existing is not None:

@@ -43,6 +43,7 @@ class StreamQueue(Queue):
         self._groups: dict[str, Group] = {}
         self._holders: dict[str, Reader] = {}  # who moves which cursor
         self._now: i64 = 0
+        self._first: i64 = 0  # offset of the first message that publish() took
         self._moved: dict[Reader, None] = {}  # settled something in this turn
         self._store = host.stream_store(name, spec, settings, self._more)
 
@@ -69,6 +70,7 @@ class StreamQueue(Queue):
 
     def recover(self) -> None:
         self._store.recover()
+        self._first = self._store.next_offset
 
     def release(self) -> None:
         self._store.close()
@@ -190,6 +192,11 @@ class StreamQueue(Queue):
 
     def acknowledge(self, delivery: Delivery) -> None:
         # HOT: once per acknowledged message
+        self.settlements += 1
+        self.settled_octets += delivery.message.body_size
+        self._settle(delivery)
+
+    def _settle(self, delivery: Delivery) -> None:
         consumer = delivery.consumer
         assert consumer is not None  # nothing is fetched from a stream
         reader = reader_of(consumer)
@@ -200,10 +207,15 @@ class StreamQueue(Queue):
 
     def requeue(self, delivery: Delivery) -> None:
         """It gives back credit; only a cursor does not move beyond it."""
+        self._came_back(delivery)
         self.defer_pump()  # in a group somebody may wait for it
 
     def reject(self, delivery: Delivery) -> None:
-        self.acknowledge(delivery)
+        self._came_back(delivery)
+        self._settle(delivery)
+
+    def entered(self) -> i64:
+        return self._store.next_offset - self._first
 
     def get(self) -> Delivery | None:
         raise NotImplementedByServer(f"basic.get not supported by stream queues {self}")

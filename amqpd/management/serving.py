@@ -1,0 +1,118 @@
+"""Serving HTTP: an application on sockets that listen already, in the event loop of the broker, by uvicorn's protocol.
+
+Only uvicorn's protocol is used, not its server: that one handles signals and wakes up ten times a second.
+
+Rule: what may live here moves requests between sockets and an ASGI application, whatever that does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+
+from amqpd.logs import ERROR, event
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+    from uvicorn.server import ServerState
+
+BACKLOG: Final = 1024
+STOP_SECONDS: Final = 1.0  # that requests under way have
+KEEP_ALIVE_SECONDS: Final = 60
+MOST_CONNECTIONS: Final = 1000
+
+
+class HTTPServer:
+    """Serves one application.
+
+    Args:
+        module: imported on a worker thread before anything is served; it has everything that takes long to import.
+        make: makes the application, with that imported.
+        logger: for what goes wrong.
+    """
+
+    def __init__(self, module: str, make: Callable[[], ASGIApp], logger: logging.Logger) -> None:
+        self._module = module
+        self._make = make
+        self._logger = logger
+        self._servers: list[asyncio.Server] = []
+        self._sockets: list[socket.socket] = []
+        self._state: ServerState | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    def start(self, sockets: list[socket.socket]) -> None:
+        """Serve on these sockets as soon as possible; clients that connect meanwhile wait."""
+        self._sockets = sockets
+        self._starting = asyncio.get_running_loop().create_task(self._start())
+
+    async def ready(self) -> None:
+        """Wait until it serves."""
+        if self._starting is not None:
+            await self._starting
+
+    async def _start(self) -> None:
+        try:
+            await anyio.to_thread.run_sync(importlib.import_module, self._module)
+            await self._serve()
+        except Exception as fault:
+            event(self._logger, ERROR, "management.unavailable", error=fault)
+
+    async def _serve(self) -> None:
+        from uvicorn.config import Config  # it takes long, and is there now
+        from uvicorn.server import ServerState
+
+        from amqpd.management.patience import PatientProtocol
+
+        config = Config(
+            self._make(),
+            http=PatientProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            limit_concurrency=MOST_CONNECTIONS,
+        )
+        config.load()
+        state = self._state = ServerState()
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            server = await loop.create_server(
+                lambda: PatientProtocol(config, state, {}, loop), sock=sock, backlog=BACKLOG
+            )
+            self._servers.append(server)
+
+    def stop(self) -> None:
+        """Accept no more."""
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+        for server in self._servers:
+            server.close()
+        for sock in self._sockets:
+            sock.close()
+
+    async def finish(self) -> None:
+        """Give requests under way STOP_SECONDS, then cut all connections off."""
+        state = self._state
+        if state is None:
+            return
+        for connection in list(state.connections):
+            connection.shutdown()
+        with anyio.move_on_after(STOP_SECONDS):
+            while state.connections:  # noqa: ASYNC110 - an event would be work for every connection that closes
+                await anyio.sleep(0.01)
+        for connection in list(state.connections):
+            connection.transport.abort()
+        for task in list(state.tasks):
+            task.cancel()
