@@ -17,9 +17,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_type_hints
 
-from amqpd.kinds import NO_LIMIT, Choice, File, Flag, Hosts, Kind, Limit, Seconds, Size, Watermark, Whole
+from amqpd.kinds import (
+    NO_LIMIT,
+    Choice,
+    File,
+    Flag,
+    HostCertificates,
+    Hosts,
+    Kind,
+    Limit,
+    Seconds,
+    Secret,
+    Size,
+    Watermark,
+    Whole,
+)
 
-SECTIONS = ("Listeners", "Storage", "Limits", "Logging and start")
+SECTIONS = ("Listeners", "TLS", "Storage", "Limits", "Logging and start")
 
 
 class ConfigError(Exception):
@@ -70,6 +84,41 @@ class Config:
     stream_port: Annotated[int, Setting("Listeners", PORT, "Port of the stream protocol.")] = 5552
     no_management: Annotated[bool, Setting("Listeners", Flag(), "Start without HTTP API and metrics.")] = False
 
+    tls_certificate: Annotated[
+        Path | None, Setting("TLS", File(), "Certificate chain (PEM); with it amqpd listens for TLS.", "no TLS")
+    ] = None
+    tls_key: Annotated[
+        Path | None, Setting("TLS", File(), "Its private key (PEM).", "the key in the certificate's file")
+    ] = None
+    tls_key_password: Annotated[
+        str | None, Setting("TLS", Secret(), "Password of the key; better given in the environment.", "none")
+    ] = field(default=None, repr=False)
+    tls_port: Annotated[int, Setting("TLS", PORT, "AMQP port for TLS; 0 takes any free one.")] = 5671
+    management_tls_port: Annotated[int, Setting("TLS", PORT, "Port of the HTTP API for TLS; 0 takes any free one.")] = (
+        15671
+    )
+    no_plain: Annotated[bool, Setting("TLS", Flag(), "Do not listen without TLS.")] = False
+    tls_ca: Annotated[
+        Path | None, Setting("TLS", File(), "Authorities (PEM) whose certificates clients may show.", "none")
+    ] = None
+    tls_verify: Annotated[
+        Literal["none", "peer"],
+        Setting("TLS", Choice("none", "peer"), "With peer, clients are asked for a certificate."),
+    ] = "none"
+    tls_fail_if_no_peer_cert: Annotated[
+        bool, Setting("TLS", Flag(), "Refuse clients that have no certificate (with --tls-verify peer).")
+    ] = False
+    tls_min_version: Annotated[Literal["1.2", "1.3"], Setting("TLS", Choice("1.2", "1.3"), "Oldest TLS version.")] = (
+        "1.2"
+    )
+    tls_ciphers: Annotated[
+        str | None, Setting("TLS", Kind(), "Cipher suites of TLS 1.2, in OpenSSL's words.", "Python's choice")
+    ] = None
+    tls_sni: Annotated[
+        tuple[tuple[str, Path, Path | None], ...],
+        Setting("TLS", HostCertificates(), "Certificate for one host name; may be given several times.", "none"),
+    ] = ()
+
     data_dir: Annotated[
         Path, Setting("Storage", File(), "Directory that keeps what must survive.", "the user's state directory")
     ] = field(default_factory=user_data_dir)
@@ -103,6 +152,16 @@ class Config:
     handshake_timeout: Annotated[
         float, Setting("Limits", Seconds(), "Time a client has from connecting until its connection is open.")
     ] = 10.0
+    handshake_max: Annotated[
+        int, Setting("Limits", Whole(1, 1_000_000), "Connections that are not open yet; the oldest make room.")
+    ] = 4096
+    connection_max: Annotated[
+        int | None, Setting("Limits", Limit(0, 2**31 - 1), f'Open connections, or "{NO_LIMIT}".', NO_LIMIT)
+    ] = None
+    channel_max_per_node: Annotated[
+        int | None,
+        Setting("Limits", Limit(0, 2**31 - 1), f'Channels of all connections, or "{NO_LIMIT}".', NO_LIMIT),
+    ] = None
     max_message_size: Annotated[int, Setting("Limits", Size(536_870_912), "Largest message body.")] = 16_777_216
     memory_high_watermark: Annotated[
         float,
@@ -189,9 +248,12 @@ def checked(name: str, value: object, source: str) -> object:
     Raises:
         ConfigError: the kind refuses it.
     """
+    kind = SETTINGS[name].kind
     try:
-        return SETTINGS[name].kind.read(value)
+        return kind.read(value)
     except ValueError as error:
+        if isinstance(kind, Secret):
+            raise ConfigError(f"{source} must be {error}.") from None
         raise ConfigError(f"{source} is {shown(value)}, but must be {error}.") from None
 
 
@@ -215,7 +277,8 @@ def parse_file(file: ConfigFile) -> dict[str, object]:
         raise ConfigError(f"{file.path} is not valid TOML: {error}.") from None
     for key, value in table.items():
         if key not in SETTINGS:
-            raise ConfigError(f"{key} = {shown(value)} in {file.path} is not an option{did_you_mean(key)}.")
+            said = key if "pass" in key.lower() else f"{key} = {shown(value)}"  # a secret stays one, misspelt or not
+            raise ConfigError(f"{said} in {file.path} is not an option{did_you_mean(key)}.")
     return table
 
 

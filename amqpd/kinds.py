@@ -140,6 +140,34 @@ class Hosts(Kind):
         return tuple(dict.fromkeys(listed))  # each once: listening twice on one address fails
 
 
+class HostCertificates(Kind):
+    """Certificates by host name: ``HOST=CERTIFICATE`` or ``HOST=CERTIFICATE:KEY``, several as with Hosts."""
+
+    metavar = "HOST=CERT[:KEY]"
+    repeatable = True
+
+    def read(self, value: object) -> tuple[tuple[str, Path, Path | None], ...]:
+        listed = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(listed, list | tuple) or not all(isinstance(entry, str) for entry in listed):
+            raise ValueError("one entry such as shop.example=cert.pem:key.pem, or more")
+        matches = [re.fullmatch(r"((?:\*\.)?[\w.-]+)=([^:\0]+)(?::([^:\0]+))?", entry) for entry in listed]
+        found = [
+            (m[1].lower(), Path(m[2]).expanduser(), Path(m[3]).expanduser() if m[3] else None) for m in matches if m
+        ]
+        if len(found) != len(listed) or not found:
+            raise ValueError("HOST=CERTIFICATE or HOST=CERTIFICATE:KEY, where *.HOST is any one name in front of HOST")
+        return tuple(found)
+
+
+class Secret(Kind):
+    """Text that no error and no log shows."""
+
+    def read(self, value: object) -> str:
+        if not isinstance(value, str) or not value:
+            raise ValueError("text that is not empty")
+        return value
+
+
 class File(Kind):
     """The path of a file or a directory; ``~`` is the home directory."""
 

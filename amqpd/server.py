@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from amqpd import __version__
-from amqpd.auth.users import UserStore, with_guest
+from amqpd.auth.recovery import restore_accounts
+from amqpd.auth.seed import seed
+from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
 from amqpd.broker.recovery import Recovery
@@ -29,14 +31,18 @@ from amqpd.log.damage import NewerFormat
 from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
 from amqpd.management.node import Listener, Node
 from amqpd.management.serving import HTTPServer
-from amqpd.management.sockets import WAY_OUT, bind_http, http_url, installed
+from amqpd.management.sockets import WAY_OUT, bind_http, installed
 from amqpd.net.commands import Commands
 from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
 from amqpd.net.driver import LoopDriver
-from amqpd.net.listeners import ListenError, Listeners, bind
+from amqpd.net.files import file_limit, raise_file_limit
+from amqpd.net.gate import Gate
+from amqpd.net.listeners import AMQPS, ListenError, Listeners, bind, url_of
 from amqpd.net.memory import MemoryWatch, total_memory
 from amqpd.net.observer import LogObserver
+from amqpd.net.tls import Certificates, TLSError, settings_of
+from amqpd.net.tls_watch import CertificateWatch
 from amqpd.opening import open_storage
 from amqpd.progress import StorageReport
 from amqpd.protocol.limits import Limits
@@ -52,7 +58,12 @@ SHUTDOWN_SECONDS: Final = 2.0
 # The disk has so many seconds to take what is left; a disk that is full never does.
 FLUSH_SECONDS: Final = 6.0
 CANNOT_START: Final = 1
+# RabbitMQ's names for what is spoken.
+PROTOCOLS: Final = {"amqp": "amqp", "amqps": "amqp/ssl", "http": "http", "https": "https"}
+SECURE: Final = frozenset({"amqps", "https"})
+RELOAD: Final = (signal.SIGHUP,) if sys.platform != "win32" else ()
 BAD_DATA_DIRECTORY: Final = 2
+BAD_CONFIGURATION: Final = 2
 # Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
 
@@ -67,18 +78,23 @@ class Server:
 
     Raises:
         DataDirectoryError, CatalogError: the data directory cannot be used.
+        TLSError: a certificate cannot be used.
     """
 
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
+        self.certificates = certificates_of(config)  # before anything is opened
         self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)
         self.context = Context(clock, self.storage.commits.timers, self.storage.commits.turn, os.urandom, self.storage)
         self.context.turn.on_fault = self._fault
-        self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}")
-        self.users = with_guest(UserStore(events=self.broker.events))
+        self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}", recovers=self._directory is not None)
+        self.users = UserStore(self.broker)
+        if self._directory is None:
+            seed(self.broker, self.users)
         self.connections = Connections(self.context)
+        self.connections.watch(self.broker, self.users)
         self.services = Services(
             self.broker,
             self.users,
@@ -87,13 +103,15 @@ class Server:
             __version__,
             self.connections,
         )
-        self.listeners = Listeners(self.services)
+        gate = Gate(clock, config.handshake_max)
+        self.listeners = Listeners(self.services, logger.getChild("net"), gate, file_limit())
         self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
         self.node = Node(self.services, started=clock.monotonic(), pid=os.getpid())
         self.http = HTTPServer("amqpd.management.app", self._make_http_app, logger.getChild("management"))
-        self._http_sockets: list[socket.socket] = []
+        self._http_sockets: dict[str, list[socket.socket]] = {}
+        self.tls_watch: CertificateWatch | None = None
         self._logger = logger
         self._driver: LoopDriver | None = None
         self._disk: DiskThread | None = None
@@ -105,35 +123,58 @@ class Server:
             ListenError: an address cannot be listened on.
             NewerFormat, CatalogError, OSError: the data directory cannot be used.
         """
-        sockets = bind(self.config.host, self.config.port)
-        self._http_sockets = bind_http(self.config)
+        sockets = self._bind()
+        self._http_sockets = bind_http(self.config, tls=self.certificates is not None)
         if self._directory is not None:
             self._recover(self._directory)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
-        await self.listeners.start(sockets)
+        self._listen(sockets)
         if self._directory is not None:
             await self.control.start(self._directory.path)
-        self.ports["amqp"] = sockets[0].getsockname()[1]
-        self.urls["amqp"] = [amqp_url(sock) for sock in sockets]
-        self._describe(sockets)
+        self._describe()
 
-    def _describe(self, sockets: list[socket.socket]) -> None:
-        """Tell the HTTP API what it cannot know, and everybody where it is."""
+    def _bind(self) -> dict[str, list[socket.socket]]:
+        """The AMQP sockets by what is spoken on them."""
+        config = self.config
+        sockets = {} if config.no_plain else {"amqp": bind(config.host, config.port)}
+        if self.certificates is not None:
+            sockets["amqps"] = bind(config.host, config.tls_port, AMQPS)
+        return sockets
+
+    def _listen(self, bound: dict[str, list[socket.socket]]) -> None:
+        for scheme, sockets in bound.items():
+            tls = self.certificates if scheme == "amqps" else None
+            self.listeners.start(sockets, None if tls is None else tls.context)
+            self._publish(scheme, scheme, sockets)
+        if self.certificates is not None:
+            self.tls_watch = CertificateWatch(self.certificates, self.context, self._logger.getChild("tls"))
+
+    def _publish(self, name: str, scheme: str, sockets: list[socket.socket]) -> None:
+        """Tell everybody where something is served."""
+        self.ports[name] = sockets[0].getsockname()[1]
+        self.urls[name] = [url_of(sock, scheme) for sock in sockets]
+        self.node.listeners += [listener_of(PROTOCOLS[scheme], sock, scheme in SECURE) for sock in sockets]
+
+    def reload(self) -> None:
+        """Read certificates again, as SIGHUP asks for."""
+        if self.tls_watch is not None:
+            self.tls_watch.reload()
+
+    def _describe(self) -> None:
+        """Tell the HTTP API what it cannot know."""
         config, node = self.config, self.node
-        node.listeners += [listener_of("amqp", sock) for sock in sockets]
         node.data_dir = None if self._directory is None else self._directory.path
         node.memory_limit = config.memory_limit(total_memory())
         node.disk_free_limit = config.disk_free_limit
-        if self._http_sockets:
-            node.listeners += [listener_of("http", sock) for sock in self._http_sockets]
-            self.ports["management"] = self._http_sockets[0].getsockname()[1]
-            self.urls["management"] = [http_url(sock) for sock in self._http_sockets]
+        for scheme, sockets in self._http_sockets.items():
+            self._publish("management" if scheme == "http" else "management-tls", scheme, sockets)
 
     def serve_http(self) -> None:
         """Load the HTTP stack, which takes longer than everything else, and serve; clients that connect can wait."""
         if self._http_sockets:
-            self.http.start(self._http_sockets)
+            secure = None if self.certificates is None else self.certificates.context
+            self.http.start(self._http_sockets.get("http", []), self._http_sockets.get("https", []), secure)
         elif not self.config.no_management and not installed():
             event(self._logger, WARNING, "management.missing", way_out=WAY_OUT)
 
@@ -149,7 +190,11 @@ class Server:
         catalog = self.storage.catalog
         assert catalog is not None  # there is a directory
         try:
-            Recovery(self.broker, catalog.load(), self._report).run()
+            topology = catalog.load()
+            Recovery(self.broker, topology, self._report).run()
+            restore_accounts(self.users, topology, self.storage, self._report)
+            if not topology.seeded:
+                seed(self.broker, self.users)
         finally:
             self._report.end()
         self._disk = DiskThread(self.context, asyncio.get_running_loop())
@@ -161,6 +206,7 @@ class Server:
     async def stop(self) -> None:
         """Stop accepting, close every connection with 320, and wait SHUTDOWN_SECONDS for the clients to agree."""
         self.listeners.stop()
+        self.listeners.gate.close()
         self.control.stop()
         self.http.stop()
         sockets = list(self.listeners.open_sockets)
@@ -197,10 +243,11 @@ class Server:
 
 
 def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, CANNOT_START or BAD_DATA_DIRECTORY."""
+    """Serve until SIGTERM or SIGINT. Returns the exit status: 0, or one of those above."""
     clock = SystemClock()
     begun = clock.monotonic()
     options = {"use_uvloop": find_spec("uvloop") is not None}
+    raise_file_limit()
     try:
         server = Server(config, clock, logging.getLogger(ROOT))
         anyio.run(serve, server, begun, backend="asyncio", backend_options=options)
@@ -210,6 +257,9 @@ def run(config: Config) -> int:
     except (DataDirectoryError, CatalogError, NewerFormat) as error:
         sys.stderr.write(f"amqpd: {error}\n")
         return BAD_DATA_DIRECTORY
+    except TLSError as error:
+        sys.stderr.write(f"amqpd: {error}\n")
+        return BAD_CONFIGURATION
     return 0
 
 
@@ -220,7 +270,7 @@ async def serve(server: Server, begun: float) -> None:
         begun: the monotonic second at which starting began.
     """
     logger = logging.getLogger(ROOT)
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *RELOAD) as signals:
         await server.start()
         gc.collect()
         gc.freeze()
@@ -228,6 +278,9 @@ async def serve(server: Server, begun: float) -> None:
         announce(server, server.clock.monotonic() - begun)
         server.serve_http()
         async for received in signals:
+            if received in RELOAD:
+                server.reload()
+                continue
             event(logger, INFO, "server.stopping", signal=received.name)
             break
         await server.stop()
@@ -261,16 +314,22 @@ def limits_of(config: Config) -> Limits:
         handshake_timeout=config.handshake_timeout,
         max_message_size=config.max_message_size,
         consumer_max=config.consumer_max_per_channel,
+        connection_max=config.connection_max,
+        channels_max=config.channel_max_per_node,
     )
 
 
-def listener_of(protocol: str, sock: socket.socket) -> Listener:
+def listener_of(protocol: str, sock: socket.socket, tls: bool) -> Listener:
     """A listening socket, as the HTTP API tells of it."""
     address, port = sock.getsockname()[:2]
-    return Listener(protocol, address, port)
+    return Listener(protocol, address, port, tls)
 
 
-def amqp_url(sock: socket.socket) -> str:
-    """Where a listening socket can be reached."""
-    host, port = sock.getsockname()[:2]
-    return f"amqp://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"amqp://{host}:{port}"
+def certificates_of(config: Config) -> Certificates | None:
+    """The certificates that the configuration names; None if TLS is off.
+
+    Raises:
+        TLSError: they cannot be used.
+    """
+    settings = settings_of(config)
+    return None if settings is None else Certificates(settings)

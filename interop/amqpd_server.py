@@ -30,10 +30,14 @@ class AmqpdServer:
     Args:
         port: AMQP port, 0 for any free one.
         options: more command line options.
+        management_port: of the HTTP API; None leaves it off.
     """
 
-    def __init__(self, port: int = 0, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, port: int = 0, options: tuple[str, ...] = (), management_port: int | None = None) -> None:
         self._port = port
+        self._management = (
+            ["--no-management"] if management_port is None else ["--management-port", str(management_port)]
+        )
         self._options = options
         self._home = tempfile.TemporaryDirectory(prefix="amqpd-interop-")
         self.log = Path(self._home.name, "log")
@@ -69,7 +73,7 @@ class AmqpdServer:
     def _command(self) -> list[str]:
         program = shlex.split(os.environ.get("AMQPD_COMMAND", "")) or [sys.executable, "-m", "amqpd"]
         ready = ["--ready-file", str(self._ready)]
-        return [*program, "--port", str(self._port), "--no-management", "--memory", *ready, *self._options]
+        return [*program, "--port", str(self._port), *self._management, "--memory", *ready, *self._options]
 
     def _start(self) -> Broker:
         with self.log.open("wb") as log:

@@ -13,12 +13,15 @@ from typing import TypeVar
 
 from pamqp import base, commands
 
-from amqpd.auth.users import UserStore, with_guest
+from amqpd.auth.recovery import restore_accounts
+from amqpd.auth.seed import seed
+from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
 from amqpd.broker.message import Message, make_message
 from amqpd.broker.recovery import Recovery
 from amqpd.broker.vhost import VHost
+from amqpd.catalog.rows import Topology
 from amqpd.clock import ManualClock, Timers
 from amqpd.errors import AMQPError
 from amqpd.log.commit import Commit
@@ -130,15 +133,20 @@ class World:
         )
         self.storage = self.context.storage
         self.held_commits: list[Commit] = []
-        self.broker = Broker(self.context, "amqpd@test")
+        kept = self.storage.catalog is not None
+        self.broker = Broker(self.context, "amqpd@test", recovers=kept)
         self.recovered = KeptProgress()
-        if self.storage.catalog is not None:
-            Recovery(self.broker, self.storage.catalog.load(), self.recovered).run()
-        self.users: UserStore = with_guest(UserStore(events=self.broker.events))
+        self.users = UserStore(self.broker)
+        topology = Topology() if self.storage.catalog is None else self.storage.catalog.load()
+        if kept:
+            Recovery(self.broker, topology, self.recovered).run()
+            restore_accounts(self.users, topology, self.storage, self.recovered)
+        if not topology.seeded:
+            seed(self.broker, self.users)
         self.observer = Recorder()
-        self.services = Services(
-            self.broker, self.users, limits or Limits(), self.observer, "0.0", Connections(self.context)
-        )
+        connections = Connections(self.context)
+        connections.watch(self.broker, self.users)
+        self.services = Services(self.broker, self.users, limits or Limits(), self.observer, "0.0", connections)
 
     @property
     def vhost(self) -> VHost:

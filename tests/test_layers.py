@@ -24,6 +24,7 @@ ROWS = (
     ("log", "catalog"),
     ("broker",),
     ("auth",),
+    ("definitions",),
     ("protocol",),
     ("net",),
     ("management",),

@@ -25,8 +25,9 @@ from amqpd.cli.control import NoAnswerError, exchanged
 from amqpd.clock import ManualClock
 from amqpd.config import Config
 from amqpd.logs import configure
+from amqpd.net.listeners import url_of
 from amqpd.protocol.limits import Limits
-from amqpd.server import SHUTDOWN_SECONDS, Server, amqp_url, limits_of, write_ready_file
+from amqpd.server import SHUTDOWN_SECONDS, Server, limits_of, write_ready_file
 from amqpd.turn import Work
 from tests.builders import PROTOCOL_HEADER, World
 from tests.net.peers import OPENING
@@ -351,7 +352,7 @@ def test_a_url_has_ipv6_addresses_in_brackets(family: socket.AddressFamily, host
     except OSError:
         pytest.skip(f"this machine has no {host}")
     with sock:
-        assert amqp_url(sock) == url.format(sock.getsockname()[1])
+        assert url_of(sock, "amqp") == url.format(sock.getsockname()[1])
 
 
 def test_the_ready_file_is_complete_or_not_there(tmp_path: Path) -> None:

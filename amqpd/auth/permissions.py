@@ -1,16 +1,19 @@
 """What a user may do in a vhost: three regular expressions over the names of queues and exchanges.
 
-Rule: what may live here decides by names. Which operation needs which access is known by the methods of the protocol.
+Rule: what may live here decides by names. Which operation needs which access is known by the methods of the protocol;
+which routing keys may be used is in topics.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
-from amqpd.broker.events import ACTOR, INTERNAL_USER, Events
+from amqpd.auth.patterns import compiled
+from amqpd.broker.broker import Broker
+from amqpd.broker.events import ACTOR, INTERNAL_USER
+from amqpd.catalog.rows import PermissionRow
 
 DEFAULT_EXCHANGE: Final = "amq.default"  # the name under which the nameless exchange is checked
 
@@ -24,7 +27,7 @@ class Access(StrEnum):
 
 
 class Permission:
-    """The permission of one user in one vhost.
+    """The permission of one user in one vhost. It never changes.
 
     Args:
         configure: pattern of names that may be declared and deleted. A pattern is searched, not anchored; an empty one
@@ -33,7 +36,7 @@ class Permission:
         read: pattern of names that may be consumed or bound from.
 
     Raises:
-        ValueError: a pattern is no regular expression.
+        PatternError: a pattern is no regular expression.
     """
 
     __slots__ = ("_patterns", "configure", "read", "write")
@@ -54,54 +57,68 @@ class Permission:
         return pattern is not None and pattern.search(name or DEFAULT_EXCHANGE) is not None
 
 
-def compiled(pattern: str) -> re.Pattern[str] | None:
-    """The pattern ready for searching, or None for the empty one.
-
-    Raises:
-        ValueError: it is no regular expression.
-    """
-    try:
-        return re.compile(pattern) if pattern else None
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
-
-
 class Permissions:
     """The permissions of all users. Having one at all, even with empty patterns, lets a user open the vhost.
 
     Args:
-        events: told of changes, with the user who wanted them (``actor``).
+        broker: whose vhosts are told that their users may do other things now, whose events tell of it, and whose
+            storage keeps it; None for permissions that concern nobody yet.
     """
 
-    def __init__(self, events: Events | None = None) -> None:
-        self._events = events
+    def __init__(self, broker: Broker | None = None) -> None:
+        self._broker = broker
         self._rows: dict[tuple[str, str], Permission] = {}
 
     def set(self, user: str, vhost: str, permission: Permission, actor: str = INTERNAL_USER) -> None:
-        """Give the user this permission in the vhost, instead of the one it had."""
+        """Give the user this permission in the vhost, instead of the one it had. Open connections have it at once."""
+        row = PermissionRow(user, vhost, permission.configure, permission.write, permission.read)
+        if self._broker is not None:
+            catalog = self._broker.context.storage.changing()
+            if catalog is not None:
+                catalog.add_permission(row)
         self._rows[user, vhost] = permission
-        if self._events is not None:
-            patterns = {"configure": permission.configure, "write": permission.write, "read": permission.read}
-            self._events.emit("permission.created", {"user": user, "vhost": vhost, **patterns, ACTOR: actor})
+        self._changed(vhost)
+        if self._broker is not None:
+            self._broker.events.emit("permission.created", {**row._asdict(), ACTOR: actor})
 
     def find(self, user: str, vhost: str) -> Permission | None:
         """The user's permission in the vhost."""
         return self._rows.get((user, vhost))
 
     def clear(self, user: str, vhost: str, actor: str = INTERNAL_USER) -> bool:
-        """Take the permission away; False if there was none."""
-        found = self._rows.pop((user, vhost), None) is not None
-        if found and self._events is not None:
-            self._events.emit("permission.deleted", {"user": user, "vhost": vhost, ACTOR: actor})
-        return found
+        """Take the permission away; False if there was none. Open connections stay open, but may do nothing more."""
+        if self._rows.pop((user, vhost), None) is None:
+            return False
+        self._changed(vhost)
+        if self._broker is not None:
+            catalog = self._broker.context.storage.changing()
+            if catalog is not None:
+                catalog.remove_permission(user, vhost)
+            self._broker.events.emit("permission.deleted", {"user": user, "vhost": vhost, ACTOR: actor})
+        return True
 
     def forget_user(self, user: str) -> None:
-        """Take away all permissions of a user."""
-        self._rows = {key: row for key, row in self._rows.items() if key[0] != user}
+        """The user is gone, from the catalog too."""
+        for key in [key for key in self._rows if key[0] == user]:
+            del self._rows[key]
+            self._changed(key[1])
 
     def forget_vhost(self, vhost: str) -> None:
-        """Take away everybody's permission in a vhost."""
+        """The vhost is gone, from the catalog too."""
         self._rows = {key: row for key, row in self._rows.items() if key[1] != vhost}
+
+    def of_user(self, user: str) -> dict[str, Permission]:
+        """The user's permissions by vhost."""
+        return {vhost: row for (name, vhost), row in self._rows.items() if name == user}
+
+    def of_vhost(self, vhost: str) -> dict[str, Permission]:
+        """The permissions in a vhost by user."""
+        return {user: row for (user, name), row in self._rows.items() if name == vhost}
+
+    def _changed(self, vhost: str) -> None:
+        found = None if self._broker is None else self._broker.vhosts.get(vhost)
+        if found is not None:
+            found.access_changed()
 
     def __iter__(self) -> Iterator[tuple[str, str, Permission]]:
         """User, vhost and permission of every row."""

@@ -30,6 +30,14 @@ class Alarms:
         """What connection.blocked says: ``low on memory``, ``low on disk``, or both joined."""
         return "low on " + " & ".join(self._set)
 
+    def is_set(self, resource: str) -> bool:
+        """True while the alarm for MEMORY or DISK is set."""
+        return resource in self._set
+
+    def resources(self) -> list[str]:
+        """What is scarce."""
+        return list(self._set)
+
     def set(self, resource: str) -> bool:
         """Raise the alarm for MEMORY or DISK. False if it was set already."""
         if resource in self._set:

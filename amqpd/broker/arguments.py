@@ -34,7 +34,7 @@ NEVER: Final = -1  # QueueArguments.consumer_timeout: deliveries of this queue d
 DEFAULT_OVERFLOW: Final = "drop-head"
 DEFAULT_DEAD_LETTER_STRATEGY: Final = "at-most-once"
 
-_DEFAULT_TYPE: Final = "classic"
+DEFAULT_TYPE: Final = "classic"
 _DEFAULT_TYPE_WORDS: Final = ("undefined", "")  # what newer RabbitMQ takes for "whatever is the default"
 _TEN_YEARS: Final = 315_360_000_000  # ms, the longest time to live
 _LARGEST_SEGMENT: Final = 3_000_000_000  # octets
@@ -100,12 +100,12 @@ _CONSUMER_ARGUMENTS: Final[dict[str, _Argument]] = {
 # Declaring and consuming.
 
 
-def with_effective_type(arguments: Table) -> Table:
+def with_effective_type(arguments: Table, default: str = DEFAULT_TYPE) -> Table:
     """The arguments of a new queue with its type among them: a declaration that names none, or RabbitMQ's
     ``undefined``, means the default type."""
     named = arguments.get("x-queue-type")
     if named is None or (named.tag == "S" and named.value in _DEFAULT_TYPE_WORDS):
-        return arguments.replaced({"x-queue-type": Field("S", _DEFAULT_TYPE)})
+        return arguments.replaced({"x-queue-type": Field("S", default)})
     return arguments
 
 
@@ -122,7 +122,7 @@ def effective_type(queue_name: str, vhost_name: str, arguments: Table) -> str:
     """
     _check_value("x-queue-type", _QUEUE_ARGUMENTS["x-queue-type"], queue_name, vhost_name, arguments)
     queue_type = arguments.text("x-queue-type")
-    return _DEFAULT_TYPE if queue_type is None or queue_type in _DEFAULT_TYPE_WORDS else queue_type
+    return DEFAULT_TYPE if queue_type is None or queue_type in _DEFAULT_TYPE_WORDS else queue_type
 
 
 def validate_queue_arguments(queue_name: str, vhost_name: str, queue_type: str, arguments: Table) -> None:
@@ -259,7 +259,7 @@ def _check_stream_sizes(arguments: Table) -> None:
 def _named_type(field: Field | None) -> Field:
     """The received queue type as it is compared: the default where none is named, else whatever stands there."""
     if field is None or (field.tag == "S" and field.value in _DEFAULT_TYPE_WORDS):
-        return Field("S", _DEFAULT_TYPE)
+        return Field("S", DEFAULT_TYPE)
     return field
 
 

@@ -1,15 +1,20 @@
-"""The broker: its virtual hosts and alarms. The root of everything that is not about a connection."""
+"""The broker: its virtual hosts, parameters and alarms. The root of everything that is not about a connection."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from amqpd.broker.alarms import Alarms
 from amqpd.broker.context import Context
 from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.events import EVENT_EXCHANGE, INTERNAL_USER, Events
+from amqpd.broker.global_parameters import GlobalParameters
+from amqpd.broker.metadata import VHostMetadata, check_vhost_name
 from amqpd.broker.outbox import Outbox
+from amqpd.broker.parameters import OperatorPolicies, Parameters
 from amqpd.broker.vhost import VHost
+from amqpd.broker.vhost_limits import VHostLimits
 
 DEFAULT_VHOST: Final = "/"
 
@@ -19,28 +24,82 @@ class Broker:
 
     Args:
         context: clock, timers, turn, randomness.
-        cluster_name: what clients are told they are connected to.
+        node: this broker's name.
+        default_vhost: where events are published.
+        recovers: nothing is made yet, for what is in the catalog comes first; otherwise the default virtual host is.
     """
 
-    def __init__(self, context: Context, cluster_name: str) -> None:
+    def __init__(self, context: Context, node: str, default_vhost: str = DEFAULT_VHOST, recovers: bool = False) -> None:
         self.context = context
-        self.cluster_name = cluster_name
-        self.events = Events(context, cluster_name)
+        self.default_vhost = default_vhost
+        self.events = Events(context, node)
         self.alarms = Alarms(self.events)
         self.vhosts: dict[str, VHost] = {}
-        vhost = self.create_vhost(DEFAULT_VHOST)
-        exchange = vhost.create_exchange(EVENT_EXCHANGE, ExchangeSpec("topic", True, False, True))
-        self.events.open(Outbox(vhost, exchange))
+        self.on_vhost_deleted: list[Callable[[str], None]] = []
+        """Told the name of every virtual host that is deleted."""
+        self.limits = VHostLimits(context.storage, self.events)
+        self.parameters = Parameters()
+        self.parameters.register(self.limits)
+        self.parameters.register(OperatorPolicies())
+        self.globals = GlobalParameters(context.storage, self.events, node)
+        if not recovers:
+            self.create_vhost(default_vhost)
 
-    def create_vhost(self, name: str, actor: str = INTERNAL_USER) -> VHost:
+    @property
+    def cluster_name(self) -> str:
+        """What clients are told they are connected to."""
+        return self.globals.cluster_name
+
+    def create_vhost(self, name: str, metadata: VHostMetadata | None = None, actor: str = INTERNAL_USER) -> VHost:
         """Make a virtual host under a free name.
 
         Args:
-            actor: the user who wants it.
+            actor: the user who wants it. What users may do in it is not decided here.
+
+        Raises:
+            ValueError: this is no name for one.
         """
-        created = VHost(name, self.context, self.events)
+        check_vhost_name(name)
+        created = VHost(name, self.context, self.events, metadata or VHostMetadata())
         self.vhosts[name] = created
-        if name != DEFAULT_VHOST:
-            self.context.storage.vhost_created(name)
-        self.events.vhost_created(name, actor)
+        self._keep(created)
+        if name == self.default_vhost:
+            exchange = created.create_exchange(EVENT_EXCHANGE, ExchangeSpec("topic", True, False, True))
+            self.events.open(Outbox(created, exchange))
+        self.events.vhost_created(name, created.metadata, actor)
         return created
+
+    def update_vhost(self, name: str, metadata: VHostMetadata) -> VHost:
+        """Give a virtual host other metadata.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        vhost = self.vhosts[name]
+        vhost.metadata = metadata
+        self._keep(vhost)
+        return vhost
+
+    def delete_vhost(self, name: str, actor: str = INTERNAL_USER) -> bool:
+        """Delete a virtual host with everything in it, messages on the disk included, and close its connections.
+
+        Returns:
+            False if there is none of this name.
+        """
+        vhost = self.vhosts.get(name)
+        if vhost is None:
+            return False
+        if name == self.default_vhost:
+            self.events.close()
+        vhost.clear(actor)
+        del self.vhosts[name]
+        catalog = self.context.storage.changing()
+        if catalog is not None:
+            catalog.remove_vhost(name)
+        self.events.vhost_deleted(name, actor)
+        for told in self.on_vhost_deleted:
+            told(name)
+        return True
+
+    def _keep(self, vhost: VHost) -> None:
+        self.context.storage.vhost_changed(vhost.name, vhost.metadata.as_json())

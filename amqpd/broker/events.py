@@ -17,6 +17,7 @@ from amqpd.broker.binding import Binding
 from amqpd.broker.context import Context
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.message import make_message
+from amqpd.broker.metadata import VHostMetadata
 from amqpd.broker.outbox import Outbox, table_of
 from amqpd.broker.policy import Policies, Policy
 from amqpd.broker.queues.base import Queue
@@ -48,6 +49,10 @@ class Events:
     def open(self, outbox: Outbox) -> None:
         """The event exchange is there: events go there from now on."""
         self._outbox = outbox
+
+    def close(self) -> None:
+        """The event exchange is gone."""
+        self._outbox = None
 
     @property
     def wanted(self) -> bool:
@@ -160,9 +165,39 @@ class Events:
 
     # The broker.
 
-    def vhost_created(self, name: str, actor: str) -> None:
+    def vhost_created(self, name: str, metadata: VHostMetadata, actor: str) -> None:
         """A virtual host was made, and its exchanges with it."""
-        self.emit("vhost.created", {"name": name, "tracing": False, ACTOR: actor})
+        fields: dict[str, object] = {
+            "name": name,
+            "description": metadata.description,
+            "tags": list(metadata.tags),
+            "default_queue_type": metadata.default_queue_type,
+            "tracing": False,
+            ACTOR: actor,
+        }
+        self.emit("vhost.created", fields)
+
+    def vhost_deleted(self, name: str, actor: str) -> None:
+        """A virtual host is gone, and all that was in it."""
+        self.emit("vhost.deleted", {"name": name, ACTOR: actor})
+
+    def vhost_limits_set(self, name: str, limits: Mapping[str, int], actor: str) -> None:
+        """A virtual host has other limits."""
+        self.emit("vhost.limits.set", {"name": name, **limits, ACTOR: actor})
+
+    def vhost_limits_cleared(self, name: str, actor: str) -> None:
+        """A virtual host has no limits any more."""
+        self.emit("vhost.limits.cleared", {"name": name, ACTOR: actor})
+
+    def parameter_set(self, vhost: str | None, component: str | None, name: str, value: object, actor: str) -> None:
+        """A parameter has come or changed; a global one has neither virtual host nor component."""
+        if self.wanted:
+            fields = {"component": component, "name": name, "vhost": vhost, "value": value, ACTOR: actor}
+            self.emit("parameter.set", fields)
+
+    def parameter_cleared(self, vhost: str | None, component: str | None, name: str, actor: str) -> None:
+        """A parameter is gone."""
+        self.emit("parameter.cleared", {"component": component, "name": name, "vhost": vhost, ACTOR: actor})
 
     def alarm_set(self, resource: str) -> None:
         """A resource has become scarce."""

@@ -14,12 +14,14 @@ from mypy_extensions import mypyc_attr
 from amqpd.broker.binding import Destination
 from amqpd.broker.broker import Broker
 from amqpd.broker.declaration import ExchangeSpec
+from amqpd.broker.events import INTERNAL_USER
 from amqpd.broker.exchanges import EXCHANGE_TYPES
+from amqpd.broker.metadata import VHostMetadata, metadata_of
 from amqpd.broker.policy import Policy, PolicyError
 from amqpd.broker.queues.base import QueueSpec
 from amqpd.broker.storage import folder_of
 from amqpd.broker.vhost import VHost
-from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, Topology
+from amqpd.catalog.rows import BindingRow, ExchangeRow, ParameterRow, PolicyRow, QueueRow, Topology, VHostRow
 from amqpd.errors import AMQPError
 from amqpd.wire.table import Table, TableError
 
@@ -74,8 +76,12 @@ class Recovery:
 
     def _restore(self, topology: Topology) -> None:
         for vhost in topology.vhosts:
-            if vhost.name not in self._broker.vhosts:
-                self._broker.create_vhost(vhost.name)
+            self._vhost(vhost)
+        for kept in topology.global_parameters:
+            self._broker.globals.set(kept.name, json.loads(kept.value), INTERNAL_USER)
+        for parameter in topology.parameters:
+            what = f"parameter '{parameter.name}' of {parameter.component}"
+            self._attempt(what, parameter.vhost, parameter, self._parameter)
         for policy in topology.policies:
             self._attempt(f"policy '{policy.name}'", policy.vhost, policy, self._policy)
         for exchange in topology.exchanges:
@@ -98,6 +104,22 @@ class Recovery:
             restore(vhost, row)
         except (AMQPError, PolicyError, TableError, ValueError) as error:
             self._progress.skipped(f"{what} in virtual host '{vhost_name}'", str(error))
+
+    def _vhost(self, row: VHostRow) -> None:
+        try:
+            metadata = metadata_of(row.metadata)
+        except ValueError as error:
+            self._progress.skipped(f"the metadata of virtual host '{row.name}'", str(error))
+            metadata = VHostMetadata()
+        found = self._broker.vhosts.get(row.name)
+        if found is not None:
+            found.metadata = metadata
+        else:
+            self._broker.create_vhost(row.name, metadata)
+
+    def _parameter(self, vhost: VHost, row: object) -> None:
+        assert isinstance(row, ParameterRow)
+        self._broker.parameters.set(row.component, vhost, row.name, json.loads(row.value), INTERNAL_USER)
 
     def _policy(self, vhost: VHost, row: object) -> None:
         assert isinstance(row, PolicyRow)

@@ -111,12 +111,21 @@ class Storage:
 
     # Topology. Everything that is handed over here is durable.
 
-    def vhost_created(self, name: str) -> None:
-        """A virtual host has come."""
+    def changing(self) -> Catalog | None:
+        """The catalog, if it is to hear of a change that is made now; None if nothing is kept.
+
+        The caller tells it at once: what it gathers goes to the disk with topology_ticket.
+        """
         catalog = self._writable()
         if catalog is not None:
-            catalog.add_vhost(VHostRow(name))
             self._note_change()
+        return catalog
+
+    def vhost_changed(self, name: str, metadata: str) -> None:
+        """A virtual host has come, or has other metadata."""
+        catalog = self.changing()
+        if catalog is not None:
+            catalog.add_vhost(VHostRow(name, metadata))
 
     def exchange_created(self, vhost: str, exchange: Exchange) -> None:
         """An exchange has come."""

@@ -23,6 +23,7 @@ from amqpd.broker.exchanges.base import Exchange, ExchangeHost
 from amqpd.broker.exchanges.default import DefaultExchange
 from amqpd.broker.firehose import TRACE_EXCHANGE, Firehose
 from amqpd.broker.message import Message
+from amqpd.broker.metadata import VHostMetadata
 from amqpd.broker.outbox import Outbox
 from amqpd.broker.policy import Policies, Policy
 from amqpd.broker.queues.base import Owner, Queue, QueueHost, QueueSpec
@@ -56,15 +57,23 @@ class VHost(QueueHost, ExchangeHost):
         name: unique in the broker.
         context: the broker's surroundings.
         events: told of every change of the topology, with the user who wanted it (``actor``).
+        metadata: description, tags, default queue type.
 
-    ``generation`` grows whenever the answer of route() may have changed: whoever remembers an answer compares it.
+    ``generation`` grows whenever the answer of route() may have changed: whoever remembers an answer compares it. So it
+    grows, too, when users may do other things than before, for publishers remember that together. ``access_generation``
+    grows then only.
     """
 
-    def __init__(self, name: str, context: Context, events: Events) -> None:
+    def __init__(self, name: str, context: Context, events: Events, metadata: VHostMetadata | None = None) -> None:
         self.name = name
         self.context = context
         self.events = events
+        self.metadata = metadata or VHostMetadata()
+        self.max_connections: int | None = None
+        self.max_queues: int | None = None
+        self.parameters: dict[str, dict[str, object]] = {}  # by component and name
         self.generation: i64 = 0
+        self.access_generation: i64 = 0
         self.policies = Policies()
         self.totals = Totals()  # of its channels
         self.deleted_queues: dict[str, Traffic] = {}  # by type, what queues counted that are gone
@@ -78,6 +87,22 @@ class VHost(QueueHost, ExchangeHost):
             spec = ExchangeSpec(kind, True, False, exchange_name in INTERNAL)
             self.create_exchange(exchange_name, spec)
         self.firehose = Firehose(Outbox(self, self.exchanges[TRACE_EXCHANGE]), name, events.node)
+
+    def access_changed(self) -> None:
+        """Somebody's permissions here are others than before: nothing that was found out about them holds."""
+        self.access_generation += 1
+        self.generation += 1
+
+    def clear(self, actor: str) -> None:
+        """Delete everything in it: the virtual host itself is about to be deleted."""
+        for queue in list(self.queues.values()):
+            self.delete_queue(queue, actor=actor)
+        for name, exchange in list(self.exchanges.items()):
+            if name:
+                self.delete_exchange(exchange, actor=actor)
+        for policy in self.policies.user_policies() + self.policies.operator_policies():
+            self.delete_policy(policy.name, policy.is_operator, actor)
+        self.access_changed()
 
     def set_tracing(self, on: bool) -> None:
         """Switch the firehose.
@@ -125,6 +150,7 @@ class VHost(QueueHost, ExchangeHost):
             spec.folder = self.context.storage.new_folder()
         created = cls(name, spec.durable, spec.auto_delete, spec.internal, spec.arguments)
         created.folder = spec.folder
+        created.declared_by = actor
         created.attach(self)
         self.exchanges[name] = created
         self._set_alternate(created)
@@ -182,12 +208,25 @@ class VHost(QueueHost, ExchangeHost):
         check_lock(found, owner)
         return found
 
+    def check_queue_limit(self, name: str) -> None:
+        """See whether there may be one more queue.
+
+        Raises:
+            PreconditionFailed: there are as many as there may be.
+        """
+        if self.max_queues is not None and len(self.queues) >= self.max_queues:
+            raise PreconditionFailed(
+                f"cannot declare queue '{name}': queue limit in vhost '{self.name}' ({self.max_queues}) is reached"
+            )
+
     def create_queue(self, name: str, spec: QueueSpec, actor: str = INTERNAL_USER) -> Queue:
         """Create a queue under a free name.
 
         Raises:
-            PreconditionFailed: an argument that the queue's type refuses.
+            PreconditionFailed: an argument that the queue's type refuses, or there are as many as there may be.
         """
+        if not self.context.storage.restoring:
+            self.check_queue_limit(name)
         kind = effective_type(name, self.name, spec.arguments)
         validate_queue_arguments(name, self.name, kind, spec.arguments)
         check_properties(name, self.name, kind, spec)
@@ -375,6 +414,13 @@ class VHost(QueueHost, ExchangeHost):
             self.events.binding_deleted(self.name, binding, actor)
         if source.auto_delete and source.binding_count == 0:
             self.delete_exchange(source, actor=actor)
+
+    def bindings_to(self, destination: Destination) -> list[Binding]:
+        """All bindings that lead to a queue or an exchange, that of the default exchange first."""
+        found = self.exchanges[""].bindings_to(destination)
+        for source in self._sources.get(destination, {}):
+            found += source.bindings_to(destination)
+        return found
 
     def route(self, exchange: Exchange, keys: Sequence[str], message: Message) -> Routed:
         """The queues that a message goes to; see routing.route."""

@@ -1,4 +1,4 @@
-"""The catalog: durable topology in one SQLite file.
+"""The catalog: durable topology, users and parameters in one SQLite file.
 
 The main thread gathers changes; what was gathered is taken out as one CatalogWrite, which a worker thread runs in one
 transaction, so that many declares share one commit. SQLite's write-ahead log makes a commit whole or absent, whatever
@@ -20,7 +20,19 @@ from typing import Final
 from amqpd.catalog import schema
 from amqpd.catalog.directory import sync_folder
 from amqpd.catalog.faults import CatalogError, refusal, translated, unusable
-from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, Topology, VHostRow
+from amqpd.catalog.rows import (
+    BindingRow,
+    ExchangeRow,
+    GlobalParameterRow,
+    ParameterRow,
+    PermissionRow,
+    PolicyRow,
+    QueueRow,
+    TopicPermissionRow,
+    Topology,
+    UserRow,
+    VHostRow,
+)
 
 IDS_PER_START: Final = 10**12
 """Queue ids of start n begin at n times this: what a start gave out, written or not, no later one gives out again."""
@@ -36,6 +48,9 @@ _REMOVE_VHOST: Final = tuple(
         ("queues", "vhost"),
         ("exchanges", "vhost"),
         ("policies", "vhost"),
+        ("permissions", "vhost"),
+        ("topic_permissions", "vhost"),
+        ("parameters", "vhost"),
         ("vhosts", "name"),
     )
 )
@@ -52,6 +67,21 @@ _REMOVE_BINDINGS_TO: Final = "DELETE FROM bindings WHERE vhost = ? AND destinati
 _REMOVE_BINDINGS_FROM: Final = "DELETE FROM bindings WHERE vhost = ? AND source = ?"
 _ADD_POLICY: Final = "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REMOVE_POLICY: Final = "DELETE FROM policies WHERE vhost = ? AND name = ? AND is_operator = ?"
+
+_ADD_USER: Final = "INSERT OR REPLACE INTO users VALUES (?, ?, ?, ?, ?)"
+_REMOVE_USER: Final = tuple(
+    f"DELETE FROM {table} WHERE {column} = ?"
+    for table, column in (("permissions", "user"), ("topic_permissions", "user"), ("users", "name"))
+)
+_ADD_PERMISSION: Final = "INSERT OR REPLACE INTO permissions VALUES (?, ?, ?, ?, ?)"
+_REMOVE_PERMISSION: Final = "DELETE FROM permissions WHERE user = ? AND vhost = ?"
+_ADD_TOPIC_PERMISSION: Final = "INSERT OR REPLACE INTO topic_permissions VALUES (?, ?, ?, ?, ?)"
+_REMOVE_TOPIC_PERMISSION: Final = "DELETE FROM topic_permissions WHERE user = ? AND vhost = ? AND exchange = ?"
+_ADD_PARAMETER: Final = "INSERT OR REPLACE INTO parameters VALUES (?, ?, ?, ?)"
+_REMOVE_PARAMETER: Final = "DELETE FROM parameters WHERE vhost = ? AND component = ? AND name = ?"
+_ADD_GLOBAL_PARAMETER: Final = "INSERT OR REPLACE INTO global_parameters VALUES (?, ?)"
+_REMOVE_GLOBAL_PARAMETER: Final = "DELETE FROM global_parameters WHERE name = ?"
+_SEEDED: Final = "UPDATE counters SET value = 1 WHERE name = ?"
 
 _Values = tuple[object, ...]
 _Steps = list[tuple[str, list[_Values]]]
@@ -161,7 +191,7 @@ class Catalog:
         self._gather(_ADD_VHOST, row)
 
     def remove_vhost(self, name: str) -> None:
-        """A virtual host is gone, and with it its exchanges, queues, bindings and policies."""
+        """A virtual host is gone, and with it all that is in it, permissions and parameters among them."""
         for statement in _REMOVE_VHOST:
             self._gather(statement, (name,))
 
@@ -204,6 +234,51 @@ class Catalog:
     def remove_policy(self, vhost: str, name: str, is_operator: bool) -> None:
         """A policy was cleared."""
         self._gather(_REMOVE_POLICY, (vhost, name, is_operator))
+
+    def add_user(self, row: UserRow) -> None:
+        """A user was made or changed."""
+        self._gather(_ADD_USER, row)
+
+    def remove_user(self, name: str) -> None:
+        """A user is gone, and its permissions with it."""
+        for statement in _REMOVE_USER:
+            self._gather(statement, (name,))
+
+    def add_permission(self, row: PermissionRow) -> None:
+        """A permission was given or changed."""
+        self._gather(_ADD_PERMISSION, row)
+
+    def remove_permission(self, user: str, vhost: str) -> None:
+        """A permission was taken away."""
+        self._gather(_REMOVE_PERMISSION, (user, vhost))
+
+    def add_topic_permission(self, row: TopicPermissionRow) -> None:
+        """A topic permission was given or changed."""
+        self._gather(_ADD_TOPIC_PERMISSION, row)
+
+    def remove_topic_permission(self, user: str, vhost: str, exchange: str) -> None:
+        """A topic permission was taken away."""
+        self._gather(_REMOVE_TOPIC_PERMISSION, (user, vhost, exchange))
+
+    def add_parameter(self, row: ParameterRow) -> None:
+        """A runtime parameter was set."""
+        self._gather(_ADD_PARAMETER, row)
+
+    def remove_parameter(self, vhost: str, component: str, name: str) -> None:
+        """A runtime parameter was cleared."""
+        self._gather(_REMOVE_PARAMETER, (vhost, component, name))
+
+    def add_global_parameter(self, row: GlobalParameterRow) -> None:
+        """A global parameter was set."""
+        self._gather(_ADD_GLOBAL_PARAMETER, row)
+
+    def remove_global_parameter(self, name: str) -> None:
+        """A global parameter was cleared."""
+        self._gather(_REMOVE_GLOBAL_PARAMETER, (name,))
+
+    def mark_seeded(self) -> None:
+        """The first user and virtual host were made, in the same transaction as this."""
+        self._gather(_SEEDED, ("seeded",))
 
     @property
     def dirty(self) -> bool:
@@ -319,4 +394,10 @@ def _load(connection: sqlite3.Connection) -> Topology:
                 "SELECT * FROM policies ORDER BY vhost, name, is_operator"
             )
         ],
+        [UserRow(*row) for row in ask("SELECT * FROM users ORDER BY name")],
+        [PermissionRow(*row) for row in ask("SELECT * FROM permissions ORDER BY user, vhost")],
+        [TopicPermissionRow(*row) for row in ask("SELECT * FROM topic_permissions ORDER BY user, vhost, exchange")],
+        [ParameterRow(*row) for row in ask("SELECT * FROM parameters ORDER BY vhost, component, name")],
+        [GlobalParameterRow(*row) for row in ask("SELECT * FROM global_parameters ORDER BY name")],
+        ask("SELECT value FROM counters WHERE name = 'seeded'").fetchone() == (1,),
     )

@@ -68,6 +68,57 @@ class PolicyRow(NamedTuple):
     """A JSON object."""
 
 
+class UserRow(NamedTuple):
+    """A user."""
+
+    name: str
+    password_hash: str
+    """Base64, or the text of bcrypt; empty for one who has no password."""
+    algorithm: str
+    tags: str
+    """A JSON list of texts."""
+    limits: str
+    """A JSON object of whole numbers."""
+
+
+class PermissionRow(NamedTuple):
+    """What a user may do in a virtual host: three regular expressions."""
+
+    user: str
+    vhost: str
+    configure: str
+    write: str
+    read: str
+
+
+class TopicPermissionRow(NamedTuple):
+    """Which routing keys a user may use with a topic exchange: two regular expressions."""
+
+    user: str
+    vhost: str
+    exchange: str
+    write: str
+    read: str
+
+
+class ParameterRow(NamedTuple):
+    """A runtime parameter."""
+
+    vhost: str
+    component: str
+    name: str
+    value: str
+    """Any JSON value."""
+
+
+class GlobalParameterRow(NamedTuple):
+    """A parameter of the whole broker."""
+
+    name: str
+    value: str
+    """Any JSON value."""
+
+
 @dataclass(frozen=True)
 class Topology:
     """All that the catalog holds. Queues are in the order of their ids, the others in the order of their names."""
@@ -77,3 +128,10 @@ class Topology:
     queues: list[QueueRow] = field(default_factory=list)
     bindings: list[BindingRow] = field(default_factory=list)
     policies: list[PolicyRow] = field(default_factory=list)
+    users: list[UserRow] = field(default_factory=list)
+    permissions: list[PermissionRow] = field(default_factory=list)
+    topic_permissions: list[TopicPermissionRow] = field(default_factory=list)
+    parameters: list[ParameterRow] = field(default_factory=list)
+    global_parameters: list[GlobalParameterRow] = field(default_factory=list)
+    seeded: bool = False
+    """The first user and virtual host were made: whoever deleted them since wants them gone."""

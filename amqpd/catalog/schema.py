@@ -46,7 +46,27 @@ _EXCHANGE_IDS: Final = (
         WHERE kind = 'x-delayed-message'""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _EXCHANGE_IDS)
+# The default virtual host was not kept before: it was there in every file that had a start. The counter "seeded" is not
+# set, so the next start makes the first user, as every start did before.
+_ACCOUNTS: Final = (
+    "INSERT OR IGNORE INTO vhosts SELECT '/', '{}' FROM counters WHERE name = 'starts' AND value > 0",
+    "INSERT INTO counters VALUES ('seeded', 0)",
+    """CREATE TABLE users (
+        name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, algorithm TEXT NOT NULL, tags TEXT NOT NULL,
+        limits TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE permissions (
+        user TEXT, vhost TEXT, configure TEXT NOT NULL, write TEXT NOT NULL, read TEXT NOT NULL,
+        PRIMARY KEY (user, vhost)) WITHOUT ROWID""",
+    """CREATE TABLE topic_permissions (
+        user TEXT, vhost TEXT, exchange TEXT, write TEXT NOT NULL, read TEXT NOT NULL,
+        PRIMARY KEY (user, vhost, exchange)) WITHOUT ROWID""",
+    """CREATE TABLE parameters (
+        vhost TEXT, component TEXT, name TEXT, value TEXT NOT NULL,
+        PRIMARY KEY (vhost, component, name)) WITHOUT ROWID""",
+    "CREATE TABLE global_parameters (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _EXCHANGE_IDS, _ACCOUNTS)
 """Entry n turns a file of user_version n into one of n + 1."""
 
 VERSION: Final = len(MIGRATIONS)

@@ -19,7 +19,7 @@ from amqpd.config import (
     load,
     option_name,
 )
-from amqpd.kinds import Flag, Hosts
+from amqpd.kinds import Flag
 
 BAD_CONFIGURATION: Final = 2
 
@@ -32,7 +32,7 @@ class ConfigOption(click.Option):
         super().__init__(
             [option_name(name), name],
             is_flag=flag,
-            multiple=isinstance(setting.kind, Hosts),
+            multiple=setting.kind.repeatable,
             default=None,
             type=bool if flag else str,
             metavar=None if flag else setting.kind.metavar,

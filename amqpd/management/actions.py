@@ -13,6 +13,21 @@ from amqpd.management.errors import NO_VHOST_ACCESS, NotAuthorised
 from amqpd.management.request import Request
 from amqpd.protocol.direct import DirectChannel
 from amqpd.protocol.handshake import open_session
+from amqpd.protocol.session import Session
+
+
+def session(request: Request, vhost: VHost) -> Session:
+    """What an AMQP client has who opened the virtual host as this user.
+
+    Raises:
+        NotAuthorised: it could not.
+    """
+    services = request.node.services
+    name = f"{request.peer} -> HTTP API"
+    try:
+        return open_session(services.broker, services.users, services.limits, request.user, vhost.name, name)
+    except NotAllowed:
+        raise NotAuthorised(NO_VHOST_ACCESS) from None
 
 
 @contextmanager
@@ -20,15 +35,9 @@ def channel(request: Request, vhost: VHost) -> Iterator[DirectChannel]:
     """A channel of the user who sends the request.
 
     Raises:
-        NotAuthorised: an AMQP client could not open the virtual host with this user.
+        NotAuthorised: an AMQP client could not open the virtual host as this user.
     """
-    services = request.node.services
-    name = f"{request.peer} -> HTTP API"
-    try:
-        session = open_session(services.broker, services.users, services.limits, request.user, vhost.name, name)
-    except NotAllowed:
-        raise NotAuthorised(NO_VHOST_ACCESS) from None
-    opened = DirectChannel(session, services.broker.context)
+    opened = DirectChannel(session(request, vhost), request.node.broker.context)
     try:
         yield opened
     finally:

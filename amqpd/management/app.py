@@ -123,7 +123,7 @@ class Application:
             check_tag(user, tag)
         if method == "GET" and not accepts_json(http.headers.get("accept")):
             raise APIError(406, "not_acceptable", "Everything here is application/json.")
-        content = await body_of(http, self._node.body_limit) if method != "GET" else b""
+        content = await body_of(http, route.body_limit or self._node.body_limit) if method != "GET" else b""
         headers = dict(http.headers)
         return Request(
             self._node, user, variables, dict(reversed(http.query_params.multi_items())), headers, content, peer

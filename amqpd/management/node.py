@@ -5,12 +5,14 @@ Rule: what may live here is handed to every handler. Nothing of it is found out 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from amqpd.broker.broker import Broker
 from amqpd.clock import Clock
+from amqpd.logs import ROOT
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Services
 
@@ -46,6 +48,7 @@ class Node:
         config_files: that were read.
         allowed_origins: of browsers that may use the API from pages of others; ``*`` for all.
         body_limit: the longest body of a request.
+        logger: parent of the loggers of the parts.
     """
 
     services: Services
@@ -58,6 +61,7 @@ class Node:
     config_files: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     body_limit: int = DEFAULT_BODY_LIMIT
+    logger: logging.Logger = field(default_factory=lambda: logging.getLogger(ROOT).getChild("management"))
 
     @property
     def broker(self) -> Broker:

@@ -14,6 +14,7 @@ from amqpd.broker.vhost import VHost
 from amqpd.management.auth import may_enter, may_see, visible_vhosts
 from amqpd.management.errors import NO_VHOST_ACCESS, BadRequest, Missing, NotAuthorised, missing_keys, no_vhost
 from amqpd.management.node import Node
+from amqpd.management.ranges import ranges_of
 from amqpd.management.values import table
 from amqpd.wire.table import Table
 
@@ -31,6 +32,11 @@ class Request:
         headers: with lower-case names.
         content: the body.
         peer: the address it comes from.
+
+    ``ranges`` are the samples that it asks for, by group.
+
+    Raises:
+        BadRequest: it asks for samples that there cannot be.
     """
 
     def __init__(
@@ -50,6 +56,7 @@ class Request:
         self.headers = headers
         self.content = content
         self.peer = peer
+        self.ranges = ranges_of(query)
         self._body: dict[str, object] | None = None
 
     # Where.

@@ -33,12 +33,14 @@ class Route:
         handlers: by method. Whoever has GET has HEAD.
         tag: what a user needs.
         write_tag: what a user needs for everything but GET; None is the same.
+        body_limit: the longest body, if it is another one than the node's.
     """
 
     path: str
     handlers: Mapping[str, Handler]
     tag: Tag
     write_tag: Tag | None = None
+    body_limit: int | None = None
 
     @property
     def allowed(self) -> str:
@@ -60,10 +62,12 @@ def route(
     put: Handler | None = None,
     post: Handler | None = None,
     delete: Handler | None = None,
+    body_limit: int | None = None,
 ) -> Route:
     """A Route, its handlers by their methods' names."""
     handlers = {"GET": get, "PUT": put, "POST": post, "DELETE": delete}
-    return Route(path, {name: handler for name, handler in handlers.items() if handler is not None}, tag, write_tag)
+    known = {name: handler for name, handler in handlers.items() if handler is not None}
+    return Route(path, known, tag, write_tag, body_limit)
 
 
 class Branch:

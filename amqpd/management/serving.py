@@ -11,6 +11,7 @@ import asyncio
 import importlib
 import logging
 import socket
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ BACKLOG: Final = 1024
 STOP_SECONDS: Final = 1.0  # that requests under way have
 KEEP_ALIVE_SECONDS: Final = 60
 MOST_CONNECTIONS: Final = 1000
+TLS_SECONDS: Final = 10.0  # that a handshake and the end of one may take
 
 
 class HTTPServer:
@@ -43,13 +45,20 @@ class HTTPServer:
         self._make = make
         self._logger = logger
         self._servers: list[asyncio.Server] = []
-        self._sockets: list[socket.socket] = []
+        self._sockets: dict[socket.socket, ssl.SSLContext | None] = {}
         self._state: ServerState | None = None
         self._starting: asyncio.Task[None] | None = None
 
-    def start(self, sockets: list[socket.socket]) -> None:
-        """Serve on these sockets as soon as possible; clients that connect meanwhile wait."""
-        self._sockets = sockets
+    def start(
+        self, plain: list[socket.socket], secure: list[socket.socket] | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Serve on these sockets as soon as possible; clients that connect meanwhile wait.
+
+        Args:
+            plain: HTTP is spoken there.
+            secure: HTTPS is spoken there, with what tls shows.
+        """
+        self._sockets = dict.fromkeys(plain) | dict.fromkeys(secure or [], tls)
         self._starting = asyncio.get_running_loop().create_task(self._start())
 
     async def ready(self) -> None:
@@ -87,9 +96,15 @@ class HTTPServer:
         config.load()
         state = self._state = ServerState()
         loop = asyncio.get_running_loop()
-        for sock in self._sockets:
+        for sock, tls in self._sockets.items():
+            seconds = None if tls is None else TLS_SECONDS
             server = await loop.create_server(
-                lambda: PatientProtocol(config, state, {}, loop), sock=sock, backlog=BACKLOG
+                lambda: PatientProtocol(config, state, {}, loop),
+                sock=sock,
+                backlog=BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=seconds,
             )
             self._servers.append(server)
 

@@ -13,27 +13,29 @@ from amqpd.config import Config
 from amqpd.net.listeners import Options, bind
 
 OPTIONS: Final = Options("--management-host", "--management-port", ", or --no-management")
+TLS_OPTIONS: Final = Options("--management-host", "--management-tls-port", ", or --no-management")
 NEEDED: Final = ("starlette", "uvicorn", "regex")
 WAY_OUT: Final = "pip install 'amqpd[management]' adds the HTTP API, --no-management stops asking for it."
 
 
-def bind_http(config: Config) -> list[socket.socket]:
-    """The listening sockets of the HTTP API; none if it is not wanted or not installed.
+def bind_http(config: Config, tls: bool) -> dict[str, list[socket.socket]]:
+    """The listening sockets of the HTTP API by their schemes; none if it is not wanted or not installed.
+
+    Args:
+        tls: there is a certificate to show.
 
     Raises:
         ListenError: an address is taken, not there or not allowed.
     """
     if config.no_management or not installed():
-        return []
-    return bind(config.management_hosts, config.management_port, OPTIONS)
+        return {}
+    hosts = config.management_hosts
+    sockets = {} if config.no_plain else {"http": bind(hosts, config.management_port, OPTIONS)}
+    if tls:
+        sockets["https"] = bind(hosts, config.management_tls_port, TLS_OPTIONS)
+    return sockets
 
 
 def installed() -> bool:
     """True if what the HTTP API is made with can be imported."""
     return all(find_spec(name) is not None for name in NEEDED)
-
-
-def http_url(sock: socket.socket) -> str:
-    """Where a listening socket can be reached."""
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"http://{host}:{port}"

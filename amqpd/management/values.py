@@ -5,52 +5,29 @@ Rule: what may live here turns one value into another one, and knows nothing of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
 
-from amqpd.wire.table import EMPTY_TABLE, Field, Table, TableError
-
-PROPERTY_NAMES: Final = (
-    "content_type",
-    "content_encoding",
-    "headers",
-    "delivery_mode",
-    "priority",
-    "correlation_id",
-    "reply_to",
-    "expiration",
-    "message_id",
-    "timestamp",
-    "type",
-    "user_id",
-    "app_id",
-    "cluster_id",
-)
+from amqpd.wire.json_values import json_of_table, table_of_json
+from amqpd.wire.properties import Properties
+from amqpd.wire.table import EMPTY_TABLE, Table, TableError
 
 
-def plain(value: object) -> object:
-    """A value of a field table as JSON has it. Octets that are no UTF-8 become replacement characters."""
-    if isinstance(value, Field):
-        return plain_decimal(value.value) if value.tag == "D" else plain(value.value)
-    if isinstance(value, Table):
-        return {text(name): plain(field) for name, field in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(element) for element in value]
-    if isinstance(value, Mapping):
-        return {text(str(name)): plain(element) for name, element in value.items()}
+def plain(value: Table) -> dict[str, object]:
+    """A field table as JSON. Octets that are no UTF-8 become replacement characters."""
+    if not value.raw:
+        return {}
+    found = clean(json_of_table(value))
+    assert isinstance(found, dict)  # it was one
+    return found
+
+
+def clean(value: object) -> object:
+    """JSON without the wire's surrogate escapes."""
     if isinstance(value, str):
         return text(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value
-
-
-def plain_decimal(value: object) -> float:
-    """A decimal (scale and digits) as a number."""
-    assert isinstance(value, tuple)  # the wire's rule
-    scale, digits = value
-    return float(digits) / float(10**scale)
+    if isinstance(value, dict):
+        return {text(name): clean(element) for name, element in value.items()}
+    return [clean(element) for element in value] if isinstance(value, list) else value
 
 
 def text(value: str) -> str:
@@ -69,26 +46,16 @@ def table(value: object) -> Table:
     if value is None or value == []:  # RabbitMQ's JSON has [] for an empty table
         return EMPTY_TABLE
     if not isinstance(value, dict):
-        raise ValueError("not an object")
+        raise ValueError("it is no object")
     try:
-        return Table.of({name: field(element) for name, element in value.items()})
-    except (TableError, UnicodeEncodeError) as error:
+        return table_of_json(value)
+    except TableError as error:
         raise ValueError(str(error)) from None
 
 
-def field(value: object) -> Field:
-    """The field of a JSON value.
-
-    Raises:
-        TableError: it is an integer of more than 64 bits, or nests too deep.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Field.long(value)
-    if isinstance(value, dict):
-        return Field("F", Table.of({name: field(element) for name, element in value.items()}))
-    if isinstance(value, list):
-        return Field("A", tuple([field(element) for element in value]))
-    return Field.of(value)
+def properties_as_json(properties: Properties) -> dict[str, object]:
+    """Those of the properties that are set."""
+    return {name: plain(value) if isinstance(value, Table) else clean(value) for name, value in properties.items()}
 
 
 def moment(seconds: float) -> str:

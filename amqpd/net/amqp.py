@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import Final, cast
 
+from amqpd.clock import Timer, Timers
+from amqpd.net.gate import Arrival
+from amqpd.net.peer_certificate import tls_info
 from amqpd.protocol.connection import Connection
 from amqpd.protocol.services import Address, Services
 from amqpd.protocol.throttle import ANSWERS_UNREAD, RESTING
@@ -29,12 +33,20 @@ FAIR_SHARE: Final = 0.001
 REST_FACTOR: Final = 3.0
 
 
+# A client that does not take what was written before the end is cut off so many seconds after it.
+FAREWELL: Final = 10.0
+# A TLS record has at most so many octets.
+RECORD: Final = 16 * 1024
+
+
 class SocketWire(Wire):
     """A transport as a Wire."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, timers: Timers) -> None:
         super().__init__()
         self._transport = transport
+        self._timers = timers
+        self._farewell: Timer | None = None
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
@@ -44,6 +56,13 @@ class SocketWire(Wire):
 
     def close(self) -> None:
         self._transport.close()
+        if self.unsent():
+            self._farewell = self._timers.call_later(FAREWELL, self.abort)
+
+    def closed(self) -> None:
+        """The socket is gone."""
+        if self._farewell is not None:
+            self._farewell.cancel()
 
     def abort(self) -> None:
         """Close at once; what the peer has not taken is lost."""
@@ -59,6 +78,16 @@ class SocketWire(Wire):
     def resume_reading(self) -> None:
         if not self._transport.is_closing():
             self._transport.resume_reading()
+
+
+class TLSWire(SocketWire):
+    """A transport that encrypts. Every write becomes a record of its own at least, so small pieces are joined."""
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        if sum(map(len, pieces)) < len(pieces) * RECORD:
+            self._transport.write(b"".join(pieces))
+        else:
+            self._transport.writelines(pieces)
 
 
 class Rests:
@@ -80,12 +109,16 @@ class AMQPSocket(asyncio.Protocol):
         services: for the connection.
         rests: the listeners' one.
         open_sockets: the listeners' set of live sockets; this one is in it while it is connected.
+        arrival: its place among those whose handshake is not complete; None if nobody counts them.
     """
 
-    def __init__(self, services: Services, rests: Rests, open_sockets: set[AMQPSocket]) -> None:
+    def __init__(
+        self, services: Services, rests: Rests, open_sockets: set[AMQPSocket], arrival: Arrival | None = None
+    ) -> None:
         self._services = services
         self._rests = rests
         self._open_sockets = open_sockets
+        self._arrival = arrival
         self._context = services.broker.context
         self._loop = asyncio.get_running_loop()
         self._wire: SocketWire | None = None
@@ -98,8 +131,14 @@ class AMQPSocket(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)
         set_no_delay(transport)
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
-        self._wire = SocketWire(transport)
-        self.connection = Connection(self._services, self._wire, address_of(transport))
+        address = address_of(transport)
+        wire = SocketWire if address.tls is None else TLSWire
+        self._wire = wire(transport, self._context.timers)
+        arrival = self._arrival
+        self.connection = Connection(self._services, self._wire, address, 0.0 if arrival is None else arrival.age())
+        if arrival is not None:
+            arrival.cut = self.abort
+            self.connection.on_opened = arrival.leave
         self._open_sockets.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -155,6 +194,10 @@ class AMQPSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._open_sockets.discard(self)
+        if self._arrival is not None:
+            self._arrival.leave()
+        if self._wire is not None:
+            self._wire.closed()
         if self.connection is not None:
             self.connection.lost(str(exc) if exc is not None else "closed by peer")
 
@@ -175,4 +218,6 @@ def address_of(transport: asyncio.Transport) -> Address:
     """Both ends of a transport; a socket that is gone already has empty ones."""
     peer = transport.get_extra_info("peername") or ("", 0)
     own = transport.get_extra_info("sockname") or ("", 0)
-    return Address(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]))
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    known = None if tls is None else tls_info(tls)
+    return Address(str(peer[0]), int(peer[1]), str(own[0]), int(own[1]), known)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
+from amqpd.logs import INFO, event
+from amqpd.net.acceptor import Acceptor
 from amqpd.net.amqp import AMQPSocket, Rests
+from amqpd.net.gate import Arrival, Gate
+from amqpd.net.tls import words
+from amqpd.net.tls_arrivals import TLSArrivals, ends_of
 from amqpd.protocol.services import Services
 
 BACKLOG: Final = 1024
 # With --port 0 the port that the first address got may be taken on the second: so often another one is tried.
 ATTEMPTS: Final = 20
+# A client that does not answer the end of TLS is waited for so many seconds.
+TLS_FAREWELL: Final = 3.0
 
 
 class ListenError(Exception):
@@ -32,6 +44,7 @@ class Options(NamedTuple):
 
 
 AMQP: Final = Options("--host", "--port")
+AMQPS: Final = Options("--host", "--tls-port")
 
 
 class Listeners:
@@ -39,28 +52,82 @@ class Listeners:
 
     Args:
         services: for the connections.
+        logger: is told of clients that never became connections, and when nobody can be accepted.
+        gate: where clients wait until their connections are open.
+        files: how many files the process may open.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, logger: logging.Logger, gate: Gate, files: int) -> None:
         self.services = services
+        self._logger = logger
+        self.gate = gate
+        self._files = files
+        self._context = services.broker.context
         self._rests = Rests()
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self.open_sockets: set[AMQPSocket] = set()
 
-    async def start(self, sockets: list[socket.socket]) -> None:
-        """Accept connections on sockets that bind() made."""
-        loop = asyncio.get_running_loop()
+    def start(self, sockets: list[socket.socket], tls: ssl.SSLContext | None = None) -> None:
+        """Accept connections on sockets that bind() made. The event loop is running.
+
+        Args:
+            tls: they speak TLS.
+        """
+        serve: Callable[[socket.socket, Arrival], None] = self._begin
+        if tls is not None:
+            timeout = self.services.limits.handshake_timeout
+            begin_tls = partial(self._begin, tls=tls)
+            serve = TLSArrivals(begin_tls, timeout, self._context, self._logger).serve
         for sock in sockets:
-            server = await loop.create_server(self._make_socket, sock=sock, backlog=BACKLOG)
-            self._servers.append(server)
+            self._acceptors.append(Acceptor(sock, serve, self.gate, self._files, self._context, self._logger))
 
     def stop(self) -> None:
         """Accept no more."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
-    def _make_socket(self) -> AMQPSocket:
-        return AMQPSocket(self.services, self._rests, self.open_sockets)
+    def _begin(self, sock: socket.socket, arrival: Arrival, tls: ssl.SSLContext | None = None) -> None:
+        """Let the event loop have a socket, and shake hands if it is to speak TLS."""
+        arrival.cut = partial(hang_up, sock)
+        task = asyncio.get_running_loop().create_task(self._connect(sock, arrival, tls))
+        self._tasks.add(task)  # the loop itself would forget it
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, sock: socket.socket, arrival: Arrival, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        left = max(self.services.limits.handshake_timeout - arrival.age(), 0.001)
+        timeouts: dict[str, float] = {}
+        if tls is not None:
+            timeouts = {"ssl_handshake_timeout": left, "ssl_shutdown_timeout": TLS_FAREWELL}
+
+        def make_socket() -> AMQPSocket:
+            return AMQPSocket(self.services, self._rests, self.open_sockets, arrival)
+
+        ends = ends_of(sock)
+        try:
+            await loop.connect_accepted_socket(make_socket, sock, ssl=tls, **timeouts)
+        except (OSError, ssl.SSLError) as error:
+            arrival.leave()
+            sock.close()
+            if ends is not None:
+                reason = refusal(error)
+                event(self._logger, INFO, "connection.refused", connection=ends, reason=reason)
+
+
+def refusal(error: OSError) -> str:
+    """Why a TLS handshake failed, for the log."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS handshake: the client's certificate is refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS handshake: {words(error)}"
+    return f"TLS handshake: {str(error) or type(error).__name__}"
+
+
+def hang_up(sock: socket.socket) -> None:
+    """Let a socket that the event loop has seem to be closed by its peer: the loop closes it then."""
+    with suppress(OSError):  # it is gone already
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def bind(hosts: tuple[str, ...], port: int, options: Options = AMQP) -> list[socket.socket]:
@@ -80,6 +147,12 @@ def bind(hosts: tuple[str, ...], port: int, options: Options = AMQP) -> list[soc
             if port or attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("the loop above returns or raises")
+
+
+def url_of(sock: socket.socket, scheme: str) -> str:
+    """Where a listening socket can be reached."""
+    host, port = sock.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
 
 
 def _bind_all(hosts: tuple[str, ...], port: int, options: Options) -> list[socket.socket]:

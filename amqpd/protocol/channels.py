@@ -44,6 +44,9 @@ class Channels:
         self._by_number: dict[int, Channel] = {}
         self.last: Channel | None = None
 
+    def __len__(self) -> int:
+        return len(self._by_number)
+
     def all(self) -> list[Channel]:
         """In the order in which they were opened."""
         return list(self._by_number.values())
@@ -105,6 +108,7 @@ class Channels:
     def close_all(self) -> None:
         """The connection ends, and its channels with it."""
         channels = self.all()
+        self._connection.services.connections.channels -= len(channels)
         self._by_number.clear()
         self.last = None
         for channel in channels:
@@ -158,18 +162,41 @@ class Channels:
                 f"number of channels opened ({count}) has reached the negotiated channel_max ({limit})",
                 about_method=False,
             )
+        self._check_node_limit()
         session = connection.session
         assert session is not None  # the connection runs
+        self._check_limit_of_user(session.user.name)
         patience = Patience(connection.services.limits.consumer_timeout)
         channel = Channel(number, session, connection.output, connection.throttle, connection.context, patience)
         self._by_number[number] = channel
+        connection.services.connections.channels += 1
         channel.vhost.totals.join(channel)
         connection.context.counters.churn.channel_created += 1
         channel.on_resume = self.resume
         channel_opened(channel)
         channel.send(make(commands.Channel.OpenOk))
 
+    def _check_node_limit(self) -> None:
+        services = self._connection.services
+        limit, node = services.limits.channels_max, services.broker.cluster_name
+        if limit is not None and services.connections.channels >= limit:
+            raise NotAllowed(
+                f"number of channels opened on node '{node}' has reached the maximum allowed limit of ({limit})",
+                about_method=False,
+            )
+
+    def _check_limit_of_user(self, name: str) -> None:
+        services = self._connection.services
+        user = services.users.find(name)
+        limit = None if user is None else user.max_channels
+        if limit is not None and services.connections.channels_of_user(name) >= limit:
+            raise NotAllowed(
+                f"number of channels opened for user '{name}' has reached the maximum allowed user limit of ({limit})",
+                about_method=False,
+            )
+
     def _remove(self, channel: Channel) -> None:
+        self._connection.services.connections.channels -= 1
         del self._by_number[int(channel.number)]
         if self.last is channel:
             self.last = None

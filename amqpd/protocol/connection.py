@@ -6,6 +6,7 @@ wrong. Handshake, channels, throttling and heartbeats have their own files, meth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, final
 
 from mypy_extensions import i64
@@ -48,9 +49,12 @@ class Connection(FrameHandler):
     """One client's connection.
 
     The edge calls receive() with what the socket delivers, lost() once when it is gone, and obeys the Wire.
+
+    Args:
+        since: seconds that the client has had already of the time that a handshake may take.
     """
 
-    def __init__(self, services: Services, wire: Wire, address: Address) -> None:
+    def __init__(self, services: Services, wire: Wire, address: Address, since: float = 0.0) -> None:
         self.address = address
         self.session: Session | None = None
         self.state = ConnectionState.PROTOCOL_HEADER
@@ -65,10 +69,13 @@ class Connection(FrameHandler):
         self.throttle = Throttle(wire, self._reader, self._may_hold, self._reading_changed)
         self.throttle.on_unblock = self._unblocked
         self.throttle.on_unstall = self._process_kept
-        self.handshake = Handshake(services.broker, services.users, services.limits, address.peer_host)
+        self.handshake = Handshake(
+            services.broker, services.users, services.limits, services.connections, address.peer_host
+        )
         self._start = b""  # the protocol header as far as it has come
         self._heartbeat: Heartbeat | None = None
-        timeout = services.limits.handshake_timeout
+        timeout = max(services.limits.handshake_timeout - since, 0.0)
+        self.on_opened: Callable[[], None] | None = None  # told when the handshake is complete
         self._timer = self.context.timers.call_later(timeout, self._handshake_timed_out)
         self.channels = Channels(self)
         self.processing: i64 = 0  # class and method id of what is being processed; 0 for none
@@ -267,6 +274,8 @@ class Connection(FrameHandler):
         self._timer.cancel()
         self.state = ConnectionState.RUNNING
         self.services.connections.add(self)
+        if self.on_opened is not None:
+            self.on_opened()
         self.context.counters.churn.connection_created += 1
         self.services.observer.opened(self, session)
         connection_opened(self.events, self, session)

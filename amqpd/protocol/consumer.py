@@ -94,6 +94,11 @@ class ChannelConsumer(Consumer):
         self._encoder = DeliverEncoder(channel, tag, queue.name)
 
     @property
+    def channel(self) -> Channel:
+        """Whose it is."""
+        return self._channel
+
+    @property
     def prefetch(self) -> int:
         """Unsettled deliveries it may have; 0 is no limit."""
         return int(self._prefetch)

@@ -41,8 +41,8 @@ class Got:
 
     def __init__(self, method: commands.Basic.GetOk) -> None:
         self.redelivered = bool(method.redelivered)
-        self.exchange = method.exchange
-        self.routing_key = method.routing_key
+        self.exchange = method.exchange or ""
+        self.routing_key = method.routing_key or ""
         self.message_count = int(method.message_count or 0)
         self.properties = Properties(b"\0\0")
         self.pieces: list[bytes] = []

@@ -9,12 +9,13 @@ from typing import Final, final
 
 from pamqp import commands
 
-from amqpd.auth.permissions import Permission
 from amqpd.auth.sasl import MECHANISMS, authenticate, find_mechanism
 from amqpd.auth.users import User, UserStore
 from amqpd.broker.broker import Broker
+from amqpd.broker.vhost import VHost
 from amqpd.errors import Disconnect, LoginRefused, NotAllowed
 from amqpd.protocol.limits import Limits
+from amqpd.protocol.registry import Connections
 from amqpd.protocol.session import Session, has_capability
 from amqpd.wire.methods import client_properties_of, make, response_of
 from amqpd.wire.table import EMPTY_TABLE, Table
@@ -64,10 +65,12 @@ class Handshake:
         broker: whose virtual hosts can be opened.
         users: who can log in.
         limits: what is offered.
+        connections: that are open already.
         peer: the client's address, for users that may log in from this machine only.
     """
 
-    def __init__(self, broker: Broker, users: UserStore, limits: Limits, peer: str) -> None:
+    def __init__(self, broker: Broker, users: UserStore, limits: Limits, connections: Connections, peer: str) -> None:
+        self._connections = connections
         self._broker = broker
         self._users = users
         self._limits = limits
@@ -142,9 +145,13 @@ class Handshake:
             connection: the connection's name.
 
         Raises:
-            NotAllowed: it does not exist, or the user has no permission there.
+            NotAllowed: it does not exist, has as many connections as it may have, as the user has, or the user has no
+                permission there.
         """
         assert self._user is not None  # the state table: no open without start_ok
+        vhost = self._broker.vhosts.get(method.virtual_host)
+        if vhost is not None:
+            self._check_limits(vhost, self._user.name)
         return open_session(
             self._broker,
             self._users,
@@ -155,6 +162,17 @@ class Handshake:
             self.frame_max,
             self.client_properties,
         )
+
+    def _check_limits(self, vhost: VHost, user: str) -> None:
+        limit = vhost.max_connections
+        if limit is not None and self._connections.of_vhost(vhost.name) >= limit:
+            raise NotAllowed(
+                f"access to vhost '{vhost.name}' refused for user '{user}': connection limit ({limit}) is reached"
+            )
+        found = self._users.find(user)
+        limit = None if found is None else found.max_connections
+        if limit is not None and self._connections.of_user(user) >= limit:
+            raise NotAllowed(f"connection refused for user '{user}': user connection limit ({limit}) is reached")
 
 
 def open_session(
@@ -179,13 +197,12 @@ def open_session(
     vhost = broker.vhosts.get(name)
     if vhost is None:
         raise NotAllowed(f"vhost {name} not found")
-    permission: Permission | None = users.permissions.find(user.name, name)
-    if permission is None:
+    if users.permissions.find(user.name, name) is None:
         raise NotAllowed(f"access to vhost '{name}' refused for user '{user.name}'")
     return Session(
         user,
         vhost,
-        permission,
+        users,
         frame_max,
         client_properties,
         limits.consumer_max,

@@ -15,6 +15,8 @@ class Limits(NamedTuple):
         handshake_timeout: seconds from accept until the connection is open.
         max_message_size: octets of body.
         consumer_max: consumers of one channel; None is no limit.
+        connection_max: open connections of the broker; None is no limit.
+        channels_max: channels of all connections together; None is no limit.
         consumer_timeout: milliseconds that a delivery may wait for its acknowledgement; None is no limit.
     """
 
@@ -25,3 +27,5 @@ class Limits(NamedTuple):
     max_message_size: int = 16_777_216
     consumer_max: int | None = None
     consumer_timeout: int | None = 1_800_000
+    connection_max: int | None = None
+    channels_max: int | None = None

@@ -49,6 +49,7 @@ class Publishing:
         self._exchange: Exchange | None = None
         self._sinks: list[MessageSink] = []
         self._routed = False  # the sinks are where any message goes that has this route and no other keys
+        self._restricted = False  # the user has a topic permission for the exchange
         self._traced = False  # the firehose is on: then nothing is remembered, and every message comes to _route_of
         self._properties = EMPTY_PROPERTIES
         # Messages are counted in runs: what one had that took the remembered way is true for all of a run.
@@ -193,6 +194,7 @@ class Publishing:
             raise AccessRefused(f"cannot publish to internal {channel.vhost.exchange_text(name)}")
         self._exchange = exchange
         self._routed = False
+        self._restricted = channel.session.restricts(exchange)
         self._traced = channel.vhost.firehose.on
         self._route = route
         self._generation = channel.vhost.generation
@@ -208,6 +210,9 @@ class Publishing:
             check_expiration(properties.expiration)
         if flags & HEADERS:
             keys_of("", properties)  # for its refusals
+        if self._restricted and self._exchange is not None:
+            for key in keys_of(message.routing_key, properties):
+                self._channel.session.check_topic(Access.WRITE, self._exchange, key)
         user_id = properties.user_id if flags & USER_ID else None
         user = self._channel.session.user
         if user_id is not None and user_id != user.name and IMPERSONATOR not in user.tags:

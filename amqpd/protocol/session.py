@@ -6,14 +6,18 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from amqpd.auth.permissions import DEFAULT_EXCHANGE, Access, Permission
-from amqpd.auth.users import User
+from amqpd.auth.permissions import DEFAULT_EXCHANGE, Access
+from amqpd.auth.topics import TOPIC
+from amqpd.auth.users import User, UserStore
+from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.queues.base import Owner
 from amqpd.broker.vhost import VHost
 from amqpd.errors import AccessRefused
 from amqpd.wire.frames import ENVELOPE
 from amqpd.wire.table import EMPTY_TABLE, Table
 
+# Names for which a session remembers that they may be accessed; not more, for clients make up names.
+MOST_REMEMBERED: Final = 256
 IMPERSONATOR: Final = "impersonator"  # the tag of users who may publish with any user_id
 
 
@@ -23,7 +27,7 @@ class Session(Owner):
     Args:
         user: authenticated.
         vhost: opened.
-        permission: of that user in that virtual host.
+        users: whose permissions count, now and after every change.
         frame_max: agreed; 0 is no limit.
         client_properties: what the client said of itself in connection.start_ok.
         consumer_max: consumers that one channel may have, None for any number.
@@ -35,7 +39,7 @@ class Session(Owner):
         self,
         user: User,
         vhost: VHost,
-        permission: Permission,
+        users: UserStore,
         frame_max: int,
         client_properties: Table,
         consumer_max: int | None,
@@ -45,7 +49,9 @@ class Session(Owner):
         super().__init__(name)
         self.user = user
         self.vhost = vhost
-        self.permission = permission
+        self.users = users
+        self._granted: dict[Access, set[str]] = {access: set() for access in Access}
+        self._access_generation: i64 = vhost.access_generation
         self.payload_max: i64 = frame_max - ENVELOPE if frame_max else 0
         self.client_properties = client_properties
         self.consumer_max = consumer_max
@@ -61,11 +67,41 @@ class Session(Owner):
         shown = name or DEFAULT_EXCHANGE
         self._check(access, shown, "exchange", shown)
 
+    def restricts(self, exchange: Exchange) -> bool:
+        """There is a topic permission that check_topic() has to be asked about."""
+        if exchange.kind != TOPIC:
+            return False
+        return self.users.topic_permissions.find(self.user.name, self.vhost.name, exchange.name) is not None
+
+    def check_topic(self, access: Access, exchange: Exchange, key: str) -> None:
+        """Raises AccessRefused if a topic permission forbids the user to write or read with this key."""
+        if exchange.kind != TOPIC:
+            return
+        user, vhost = self.user.name, self.vhost.name
+        permission = self.users.topic_permissions.find(user, vhost, exchange.name)
+        if permission is not None and not permission.may(access, key, {"username": user, "vhost": vhost}):
+            raise AccessRefused(
+                f"{access} access to topic '{key}' in exchange '{exchange.name}' in vhost '{vhost}' "
+                f"refused for user '{user}'"
+            )
+
     def _check(self, access: Access, name: str, what: str, shown: str) -> None:
-        if not self.permission.may(access, name):
+        # What was found out is remembered until any permission in the virtual host changes: one look for most.
+        if self._access_generation != self.vhost.access_generation:
+            self._access_generation = self.vhost.access_generation
+            for names in self._granted.values():
+                names.clear()
+        granted = self._granted[access]
+        if name in granted:
+            return
+        permission = self.users.permissions.find(self.user.name, self.vhost.name)
+        if permission is None or not permission.may(access, name):
             raise AccessRefused(
                 f"{access} access to {what} '{shown}' in vhost '{self.vhost.name}' refused for user '{self.user.name}'"
             )
+        if len(granted) >= MOST_REMEMBERED:
+            granted.clear()
+        granted.add(name)
 
 
 def has_capability(client_properties: Table, name: str) -> bool:

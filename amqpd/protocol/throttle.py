@@ -51,6 +51,11 @@ class Throttle(Publisher):
         """A resource alarm keeps this connection from being read."""
         return self._reasons & BLOCKED != 0
 
+    @property
+    def held(self) -> bool:
+        """A crowded queue keeps this connection from being read."""
+        return self._reasons & (HELD | RESTING) != 0
+
     def hold(self) -> bool:
         if not self._may_hold():
             return False

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amqpd.auth.sasl import MECHANISMS, AMQPlain, Credentials, LoginFailure, Plain, authenticate, find_mechanism
-from amqpd.auth.users import UserStore, with_guest
+from amqpd.auth.users import UserStore
 from amqpd.errors import Disconnect, LoginRefused
 from amqpd.wire.table import Field, Table
 
@@ -84,7 +84,8 @@ def test_no_response_raises_anything_but_disconnect(mechanism: Plain | AMQPlain,
 
 
 def test_the_right_password_gives_the_user() -> None:
-    users = with_guest(UserStore())
+    users = UserStore()
+    users.add("guest", b"guest")
     user = authenticate(users, Credentials("PLAIN", "guest", b"guest"), "127.0.0.1")
     assert user is users.find("guest")
 
@@ -106,7 +107,8 @@ def test_the_right_password_gives_the_user() -> None:
 def test_every_refusal_reads_the_same_for_the_client_and_tells_the_log_why(
     credentials: Credentials, peer: str, reason: str
 ) -> None:
-    users = with_guest(UserStore())
+    users = UserStore()
+    users.add("guest", b"guest")
     users.add("empty", b"")
     with pytest.raises(LoginRefused) as caught:
         authenticate(users, credentials, peer)

@@ -7,6 +7,7 @@ import pytest
 from amqpd.broker.alarms import MEMORY
 from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.events import EVENT_EXCHANGE
+from amqpd.broker.metadata import VHostMetadata
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Owner, QueueSpec
 from amqpd.wire.table import EMPTY_TABLE, Field, Table
@@ -267,10 +268,17 @@ def test_an_alarm_is_told_once(world: World, listener: Listener) -> None:
 
 
 def test_a_virtual_host_comes_with_its_exchanges(world: World, listener: Listener) -> None:
-    world.broker.create_vhost("other", "someone")
+    world.broker.create_vhost("other", VHostMetadata("another", ["a"], "quorum"), "someone")
     *exchanges, created = listener.heard()
     assert {event["vhost"] for event in exchanges} == {"other"}
-    assert created.plain == {"name": "other", "tracing": False, "user_who_performed_action": "someone"}
+    assert created.plain == {
+        "name": "other",
+        "description": "another",
+        "tags": ["a"],
+        "default_queue_type": "quorum",
+        "tracing": False,
+        "user_who_performed_action": "someone",
+    }
 
 
 def test_fields_that_are_none_and_lists_are_told_as_rabbitmq_would(world: World, listener: Listener) -> None:

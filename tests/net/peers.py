@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -11,6 +13,7 @@ import anyio
 from pamqp import base, commands
 
 from amqpd.net.driver import LoopDriver
+from amqpd.net.gate import Gate
 from amqpd.net.listeners import Listeners, bind
 from amqpd.wire.methods import encode, make
 from tests.builders import PROTOCOL_HEADER, Content, World, assemble, split_frames
@@ -26,21 +29,28 @@ class Served:
         self.world = world
         self.listeners = listeners
         self.port = port
-        self._peers: list[Peer] = []
+        self.peers: list[Peer] = []
 
     async def connect(self, receive_buffer: int | None = None) -> Peer:
         """A client that has connected and sent nothing yet."""
+        peer = Peer(await self.connected_socket(receive_buffer))
+        self.peers.append(peer)
+        return peer
+
+    async def connected_socket(self, receive_buffer: int | None = None) -> socket.socket:
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
-        peer = Peer(sock)
-        self._peers.append(peer)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
-        return peer
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+        except OSError:
+            sock.close()
+            raise
+        return sock
 
     def close_peers(self) -> None:
-        for peer in self._peers:
+        for peer in self.peers:
             peer.close()
 
     async def client(self, receive_buffer: int | None = None) -> Peer:
@@ -77,11 +87,15 @@ class Peer:
         except BlockingIOError:
             return 0
 
+    async def read(self) -> bytes:
+        """What comes next; nothing if that is the end."""
+        return await self._loop.sock_recv(self._sock, 1 << 20)
+
     async def receive(self, count: int) -> list[tuple[int, base.Frame | Content]]:
         """The next methods and messages, so many of them; no more may have come."""
         with anyio.fail_after(DEADLINE):
             while len(self._items) < count:
-                data = await self._loop.sock_recv(self._sock, 1 << 20)
+                data = await self.read()
                 assert data, f"closed after {len(self._items)} of {count}"
                 self._take(data)
         items, self._items = self._items, []
@@ -107,7 +121,7 @@ class Peer:
         """Everything until the socket is closed."""
         received = b""
         with anyio.fail_after(DEADLINE), suppress(ConnectionResetError):
-            while data := await self._loop.sock_recv(self._sock, 1 << 20):
+            while data := await self.read():
                 received += data
         return received
 
@@ -152,18 +166,23 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def served(world: World) -> AsyncIterator[Served]:
+async def served(
+    world: World, tls: ssl.SSLContext | None = None, handshake_max: int = 1000, files: int = 1_000_000
+) -> AsyncIterator[Served]:
     """Serve a World as the server does, but on its own clock."""
     sockets = bind(("127.0.0.1",), 0)
     driver = LoopDriver(world.context, asyncio.get_running_loop())
-    listeners = Listeners(world.services)
-    await listeners.start(sockets)
-    broker = Served(world, listeners, sockets[0].getsockname()[1])
+    logger = logging.getLogger("amqpd.tests")
+    listeners = Listeners(world.services, logger, Gate(world.clock, handshake_max), files)
+    port = sockets[0].getsockname()[1]
+    listeners.start(sockets, tls)
+    broker = Served(world, listeners, port)
     try:
         yield broker
     finally:
         broker.close_peers()
         listeners.stop()
+        listeners.gate.close()
         for open_socket in list(listeners.open_sockets):
             open_socket.abort()
         await eventually(lambda: not listeners.open_sockets)

@@ -335,7 +335,7 @@ async def test_deliveries_pause_while_the_transport_is_full() -> None:
 def test_a_socket_that_closes_is_not_resumed() -> None:
     """A transport would refuse that, and the hold that ends here would break the queue's turn."""
     transport = FakeTransport()
-    wire = SocketWire(transport)
+    wire = SocketWire(transport, World().timers)
     wire.resume_reading()
     wire.close()
     wire.resume_reading()

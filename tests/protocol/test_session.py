@@ -14,8 +14,10 @@ from tests.builders import World
 
 def session(permission: Permission | None = None, frame_max: int = 131_072, properties: Table = EMPTY_TABLE) -> Session:
     """A session of the user "someone" in "/"."""
-    everything = Permission(".*", ".*", ".*")
-    return Session(User("someone", ""), World().vhost, permission or everything, frame_max, properties, None, 100)
+    world = World()
+    user = world.users.put(User("someone", ""))
+    world.users.permissions.set("someone", "/", permission or Permission(".*", ".*", ".*"))
+    return Session(user, world.vhost, world.users, frame_max, properties, None, 100)
 
 
 @pytest.mark.parametrize(("frame_max", "payload"), [(131_072, 131_064), (4096, 4088), (0, 0)])

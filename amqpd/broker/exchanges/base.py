@@ -79,6 +79,8 @@ class Exchange(Destination, ABC):
         self.arguments = arguments
         self.folder = ""
         """Where its messages are kept; the virtual host sets it before attach(). Empty: nowhere."""
+        self.declared_by = ""
+        """The user who declared it, as far as that is known: it is not kept over a restart."""
         self.alternate: str | None = arguments.text("alternate-exchange")
         """Name of the exchange that gets what matches no binding; a policy may set it where the argument does not."""
         # Destinations come first, so that a deleted queue takes its bindings along without a search through all others.

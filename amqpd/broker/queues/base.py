@@ -159,6 +159,11 @@ class Queue(MessageSink):
         """Messages ready for delivery; those delivered and not settled do not count."""
         raise NotImplementedError
 
+    @property
+    def ready_octets(self) -> int:
+        """Octets of the bodies of ready messages."""
+        return 0
+
     def get(self) -> Delivery | None:
         """Take the head, or None when the queue is empty; fetch() is what counts it.
 

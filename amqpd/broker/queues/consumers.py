@@ -102,6 +102,15 @@ class Consumers:
         """One of them consumes exclusively (then it is the only one)."""
         return any(consumer.exclusive for consumer in self._all)
 
+    @property
+    def single_active(self) -> bool:
+        """Only one of them gets messages."""
+        return False
+
+    def is_active(self, consumer: Consumer) -> bool:
+        """This one gets messages, when there are some and it can take them."""
+        return True
+
     def all(self) -> list[Consumer]:
         """In the order in which they came."""
         return list(self._all)

@@ -21,6 +21,13 @@ class SingleActiveConsumers(Consumers):
         self._by_priority = by_priority
         self.active: Consumer | None = None
 
+    @property
+    def single_active(self) -> bool:
+        return True
+
+    def is_active(self, consumer: Consumer) -> bool:
+        return consumer is self.active
+
     def add(self, consumer: Consumer) -> None:
         self._all[consumer] = None
         if self.active is None:

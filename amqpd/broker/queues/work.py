@@ -39,6 +39,10 @@ class WorkQueue(Queue):
     def message_count(self) -> int:
         return int(self._ready.count)
 
+    @property
+    def ready_octets(self) -> int:
+        return int(self._ready.octets)
+
     def get(self) -> Delivery | None:
         self.used()
         if self._timed:

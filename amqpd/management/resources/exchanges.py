@@ -12,8 +12,9 @@ from amqpd.management.actions import channel
 from amqpd.management.answer import ABSENT, DONE, Answer, Columns, Listing, One, put_answer
 from amqpd.management.errors import Missing
 from amqpd.management.request import Request
+from amqpd.management.resources.bindings import binding_items, show_bindings
 from amqpd.management.router import route
-from amqpd.management.statistics import message_stats
+from amqpd.management.statistics import exchange_stats
 from amqpd.management.values import plain, text
 from amqpd.wire.methods import make
 
@@ -40,15 +41,16 @@ COLUMNS: Final = Columns(
         "auto_delete": lambda request, item: item.exchange.auto_delete,
         "durable": lambda request, item: item.exchange.durable,
         "internal": lambda request, item: item.exchange.internal,
-        "message_stats": message_stats,
+        "message_stats": lambda request, item: exchange_stats(request, item.exchange.traffic),
         "name": lambda request, item: text(item.exchange.name),
         "policy": policy_of,
         "type": lambda request, item: item.exchange.kind,
-        "user_who_performed_action": lambda request, item: "",
+        "user_who_performed_action": lambda request, item: text(item.exchange.declared_by),
         "vhost": lambda request, item: item.vhost.name,
     },
     basic=frozenset({"arguments", "auto_delete", "durable", "internal", "name", "policy", "type", "vhost"}),
 )
+# What came in by which channel, and went out to which queue, is counted only with RabbitMQ's detailed rates.
 SINGLE: Final = COLUMNS.plus(incoming=lambda request, item: [], outgoing=lambda request, item: [])
 
 
@@ -109,8 +111,22 @@ def delete(request: Request) -> Answer:
     return DONE
 
 
+def outgoing(request: Request) -> Listing:
+    """The bindings of which it is the source."""
+    item = find(request)
+    return show_bindings(binding_items(item.vhost, item.exchange.bindings()))
+
+
+def incoming(request: Request) -> Listing:
+    """The bindings that lead to it."""
+    item = find(request)
+    return show_bindings(binding_items(item.vhost, item.vhost.bindings_to(item.exchange)))
+
+
 ROUTES: Final = (
     route("/exchanges", get=show_list),
     route("/exchanges/{vhost}", get=show_list),
     route("/exchanges/{vhost}/{exchange}", get=show, put=declare, delete=delete),
+    route("/exchanges/{vhost}/{exchange}/bindings/source", get=outgoing),
+    route("/exchanges/{vhost}/{exchange}/bindings/destination", get=incoming),
 )

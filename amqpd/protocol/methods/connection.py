@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pamqp import commands
 
-from amqpd.errors import Disconnect, LoginRefused
+from amqpd.errors import Disconnect, LoginRefused, NotAllowed
 from amqpd.protocol.events import login_failed, login_succeeded
 from amqpd.protocol.state import ConnectionState
 from amqpd.wire.methods import make
@@ -41,9 +41,21 @@ def tune_ok(connection: Connection, method: commands.Connection.TuneOk) -> None:
 
 def open(connection: Connection, method: commands.Connection.Open) -> None:
     """Open a virtual host, and with it the connection."""
+    check_node_limit(connection)
     session = connection.handshake.open(method, str(connection.address))
     connection.send(make(commands.Connection.OpenOk))
     connection.opened(session)
+
+
+def check_node_limit(connection: Connection) -> None:
+    """There may be one more connection.
+
+    Raises:
+        NotAllowed: not on this node.
+    """
+    limit = connection.services.limits.connection_max
+    if limit is not None and len(connection.services.connections) >= limit:
+        raise NotAllowed(f"connection refused: node connection limit ({limit}) is reached")
 
 
 def close(connection: Connection, method: commands.Connection.Close) -> None:

@@ -69,7 +69,7 @@ def delete(channel: Channel, method: commands.Exchange.Delete) -> None:
 
 def bind(channel: Channel, method: commands.Exchange.Bind) -> None:
     """Bind an exchange to an exchange."""
-    source, destination = ends(channel, method.source, method.destination)
+    source, destination = ends(channel, method.source, method.destination, method.routing_key)
     key, arguments = method.routing_key, arguments_of(method)
     if source is None or destination is None:
         channel.vhost.exchange(clean(method.source) if source is None else clean(method.destination))
@@ -81,7 +81,7 @@ def bind(channel: Channel, method: commands.Exchange.Bind) -> None:
 
 def unbind(channel: Channel, method: commands.Exchange.Unbind) -> None:
     """Remove a binding; one that does not exist is removed already."""
-    source, destination = ends(channel, method.source, method.destination)
+    source, destination = ends(channel, method.source, method.destination, method.routing_key)
     if source is not None and destination is not None:
         arguments = arguments_of(method)
         channel.vhost.unbind(source, destination, method.routing_key, arguments, channel.session.user.name)
@@ -89,7 +89,7 @@ def unbind(channel: Channel, method: commands.Exchange.Unbind) -> None:
         channel.send_when_kept(make(commands.Exchange.UnbindOk))
 
 
-def ends(channel: Channel, source: str, destination: str) -> tuple[Exchange | None, Exchange | None]:
+def ends(channel: Channel, source: str, destination: str, key: str) -> tuple[Exchange | None, Exchange | None]:
     """Source and destination of an exchange-to-exchange binding, None where there is none, after all permissions."""
     source, destination = clean(source), clean(destination)
     channel.session.check_exchange(Access.WRITE, destination)
@@ -97,7 +97,10 @@ def ends(channel: Channel, source: str, destination: str) -> tuple[Exchange | No
     refuse_default(source)
     channel.session.check_exchange(Access.READ, source)
     exchanges = channel.vhost.exchanges
-    return exchanges.get(source), exchanges.get(destination)
+    found = exchanges.get(source)
+    if found is not None:
+        channel.session.check_topic(Access.READ, found, key)
+    return found, exchanges.get(destination)
 
 
 def check_type(kind: str) -> None:

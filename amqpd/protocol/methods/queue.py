@@ -44,7 +44,8 @@ def declare_active(channel: Channel, name: str, method: commands.Queue.Declare) 
     session, vhost = channel.session, channel.vhost
     owner = session if method.exclusive else None
     durable = method.durable and not method.exclusive
-    arguments = with_effective_type(arguments_of(method))
+    default_type = vhost.metadata.queue_type(durable, method.exclusive, method.auto_delete)
+    arguments = with_effective_type(arguments_of(method), default_type)
     if name.startswith(RESERVED_PREFIX):
         raise AccessRefused(f"queue name '{name}' contains reserved prefix 'amq.*'")
     kind = arguments.text("x-queue-type")
@@ -60,6 +61,7 @@ def declare_active(channel: Channel, name: str, method: commands.Queue.Declare) 
         check_lock(existing, session)
         check_equivalent_queue(vhost.name, existing, spec)
         return existing
+    vhost.check_queue_limit(name)
     check_dead_letter_access(channel, name, arguments)
     return vhost.create_queue(name, spec, session.user.name)
 
@@ -101,7 +103,7 @@ def declare_ok(channel: Channel, name: str, messages: int, consumers: int) -> No
 def bind(channel: Channel, method: commands.Queue.Bind) -> None:
     """Bind a queue to an exchange."""
     name, key = binding_ends(channel, method.queue, method.routing_key)
-    source = source_of(channel, name, method.exchange)
+    source = source_of(channel, name, method.exchange, key)
     if source is None:
         channel.vhost.exchange(clean(method.exchange))
     else:
@@ -117,7 +119,7 @@ def bind(channel: Channel, method: commands.Queue.Bind) -> None:
 def unbind(channel: Channel, method: commands.Queue.Unbind) -> None:
     """Remove a binding; one that does not exist is removed already."""
     name, key = binding_ends(channel, method.queue, method.routing_key)
-    source = source_of(channel, name, method.exchange)
+    source = source_of(channel, name, method.exchange, key)
     queue = channel.vhost.queues.get(name)
     arguments = arguments_of(method)
     if source is not None and queue is not None and source.find_binding(queue, key, arguments) is not None:
@@ -132,13 +134,16 @@ def binding_ends(channel: Channel, queue: str, key: str) -> tuple[str, str]:
     return name, name if not queue and not key else key
 
 
-def source_of(channel: Channel, queue: str, exchange: str) -> Exchange | None:
+def source_of(channel: Channel, queue: str, exchange: str, key: str) -> Exchange | None:
     """The source of a queue's binding, None where there is none, after all permissions."""
     exchange = clean(exchange)
     channel.session.check_queue(Access.WRITE, queue)
     refuse_default(exchange)
     channel.session.check_exchange(Access.READ, exchange)
-    return channel.vhost.exchanges.get(exchange)
+    source = channel.vhost.exchanges.get(exchange)
+    if source is not None:
+        channel.session.check_topic(Access.READ, source, key)
+    return source
 
 
 def purge(channel: Channel, method: commands.Queue.Purge) -> None:

@@ -118,6 +118,10 @@ class Readers(Consumers):
         self._awake: dict[Reader, None] = {}
         self._at_end: dict[Reader, None] = {}
 
+    def is_active(self, consumer: Consumer) -> bool:
+        reader = reader_of(consumer)
+        return reader.group is None or reader.group.active is reader
+
     def add(self, consumer: Consumer) -> None:
         """A consumer has come, whose place is a Reader."""
         self._all[consumer] = None

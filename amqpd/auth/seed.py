@@ -1,0 +1,42 @@
+"""The first user: what a broker has that nobody has told anything yet.
+
+Rule: what may live here happens once in the life of a data directory; what is changed later stays changed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from amqpd.auth.permissions import Permission
+from amqpd.auth.users import GUEST, UserStore
+from amqpd.broker.broker import Broker
+from amqpd.broker.metadata import VHostMetadata
+
+
+class FirstUser(NamedTuple):
+    """Who can log in at first, and what they may do in the default virtual host."""
+
+    name: str = GUEST
+    password: bytes = GUEST.encode()
+    tags: tuple[str, ...] = ("administrator",)
+    configure: str = ".*"
+    write: str = ".*"
+    read: str = ".*"
+
+
+def seed(broker: Broker, users: UserStore, first: FirstUser | None = None) -> None:
+    """Make the default virtual host and the first user. In a data directory all of it is kept, or nothing.
+
+    Raises:
+        PasswordError: the password is not one that can be.
+        PatternError: a permission is no regular expression.
+    """
+    first = first or FirstUser()
+    permission = Permission(first.configure, first.write, first.read)
+    if broker.default_vhost not in broker.vhosts:
+        broker.create_vhost(broker.default_vhost, VHostMetadata("Default virtual host"))
+    users.add(first.name, first.password, first.tags)
+    users.permissions.set(first.name, broker.default_vhost, permission)
+    catalog = broker.context.storage.changing()
+    if catalog is not None:
+        catalog.mark_seeded()

@@ -1,0 +1,128 @@
+"""Definitions: /api/definitions, of the broker or of one virtual host.
+
+An import of 100,000 rows takes seconds. It is done in slices, between which everybody else has a turn; so is an export.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from amqpd import __version__
+from amqpd.broker.vhost import VHost
+from amqpd.definitions.exporting import Export, Product
+from amqpd.definitions.importing import Import
+from amqpd.definitions.reading import DefinitionsError, NotJSON, Reading, parse
+from amqpd.definitions.rows import Definitions
+from amqpd.definitions.steps import Steps
+from amqpd.logs import INFO, WARNING, event
+from amqpd.management.answer import DONE, Answer
+from amqpd.management.auth import Tag
+from amqpd.management.errors import BadRequest, no_vhost
+from amqpd.management.forms import Form, form_of, is_form
+from amqpd.management.request import Request
+from amqpd.management.router import route
+from amqpd.management.slices import Slices
+from amqpd.protocol.handshake import COMPATIBLE_VERSION
+
+BODY_LIMIT: Final = 64_000_000  # octets: RabbitMQ's limit is 10 MB, which is 100,000 short rows
+PRODUCT: Final = Product(COMPATIBLE_VERSION, "amqpd", __version__)
+
+
+async def show(request: Request) -> Answer:
+    """The definitions, as a file if ``download`` names one."""
+    vhost = request.vhost() if "vhost" in request.path else None
+    export = Export(request.node.broker, request.node.services.users, PRODUCT, vhost)
+    slices = Slices(request.node.clock)
+    await in_slices(export.steps(), slices)
+    headers = {}
+    if request.query.get("download"):
+        headers["content-disposition"] = f"attachment; filename={header_text(request.query['download'])}"
+    if request.query.get("columns"):
+        return Answer(content=export.document, headers=headers)
+    return Answer(200, await encoded(export.document, slices), headers, "application/json")
+
+
+def header_text(text: str) -> str:
+    """A text that can stand in a header."""
+    return "".join(char for char in text if " " <= char <= "~" and char not in '";\\')
+
+
+async def encoded(document: dict[str, object], slices: Slices) -> str:
+    """A document as JSON, made row by row."""
+    sections = []
+    for name, value in document.items():
+        if isinstance(value, list):
+            rows = []
+            for row in value:
+                rows.append(compact(row))
+                await slices.next()
+            sections.append(f"{compact(name)}:[{','.join(rows)}]")
+        else:
+            sections.append(f"{compact(name)}:{compact(value)}")
+    return "{" + ",".join(sections) + "}"
+
+
+def compact(value: object) -> str:
+    """JSON without blanks."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+async def load(request: Request) -> Answer:
+    """Import definitions: a JSON body, or the part ``file`` of a form, which may name a page to go to afterwards.
+
+    Raises:
+        BadRequest: they cannot be read, or cannot be imported; nothing was changed then.
+    """
+    vhost = vhost_of(request)
+    form = form_of(request) if is_form(request) else Form(request.content, "")
+    try:
+        reading = Reading(parse(form.file), "" if vhost is None else vhost.name)
+        slices = Slices(request.node.clock)
+        await in_slices(reading.steps(), slices)
+        loading = import_of(request, reading.definitions)
+        await in_slices(loading.steps(), slices)
+    except NotJSON as error:
+        event(request.node.logger, WARNING, "definitions.refused", user=request.user.name, reason=str(error))
+        raise BadRequest("failed_to_parse_json") from None
+    except DefinitionsError as error:
+        raise BadRequest(str(error)) from None
+    event(request.node.logger, INFO, "definitions.imported", user=request.user.name, **loading.summary)
+    return Answer(303, headers={"location": form.redirect}) if form.redirect else DONE
+
+
+def vhost_of(request: Request) -> VHost | None:
+    """The virtual host into which everything is to go, if the path names one.
+
+    Raises:
+        Missing: there is none of this name.
+    """
+    if "vhost" not in request.path:
+        return None
+    found = request.node.broker.vhosts.get(request.path["vhost"] or "/")
+    if found is None:
+        raise no_vhost()
+    return found
+
+
+async def in_slices(steps: Steps, slices: Slices) -> None:
+    """Do all steps, with turns of everybody else in between."""
+    for _ in steps:
+        await slices.next()
+
+
+def import_of(request: Request, definitions: Definitions) -> Import:
+    """The import that a request asks for. What it leaves out is told in the log."""
+    node = request.node
+
+    def left_out(row: str, reason: str) -> None:
+        event(node.logger, WARNING, "definitions.skipped", row=row, reason=reason)
+
+    return Import(node.broker, node.services.users, definitions, request.user.name, left_out)
+
+
+ROUTES: Final = (
+    route("/definitions", Tag.ADMINISTRATOR, get=show, post=load, body_limit=BODY_LIMIT),
+    route("/all-configuration", Tag.ADMINISTRATOR, get=show, post=load, body_limit=BODY_LIMIT),
+    route("/definitions/{vhost}", Tag.ADMINISTRATOR, get=show, post=load, body_limit=BODY_LIMIT),
+)
