@@ -29,7 +29,7 @@ ROWS = (
     ("net",),
     ("management",),
     ("check", "opening", "progress"),
-    ("server",),
+    ("server", "bench"),
     ("cli", "testing"),
     ("__main__",),
 )

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from amqpd.cli.bench import bench
 from amqpd.cli.build import version_line
 from amqpd.cli.check_data import check_data
 from amqpd.cli.options import BAD_CONFIGURATION, ConfigCommand, configuration
@@ -65,6 +66,7 @@ def serve(config: str | None, **options: object) -> None:
     sys.exit(server.run(settings))
 
 
+cli.add_command(bench)
 cli.add_command(check_data)
 cli.add_command(stream)
 cli.add_command(super_stream)

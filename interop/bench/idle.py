@@ -102,6 +102,7 @@ def resident_memory(pid: int) -> float:
 def connect(port: int) -> socket.socket:
     """An open AMQP connection that sends and expects no heartbeats."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=READ_SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.sendall(b"AMQP\x00\x00\x09\x01")
     wait_for(sock, commands.Connection.Start)
     send(sock, 0, commands.Connection.StartOk({}, "PLAIN", "\0guest\0guest", "en_US"))
