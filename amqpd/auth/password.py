@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Final, NamedTuple
 
@@ -128,10 +129,9 @@ def matches(password: bytes, password_hash: str, algorithm: str = DEFAULT_ALGORI
 
 def _matches_bcrypt(password: bytes, password_hash: str) -> bool:
     require_bcrypt()
-    import bcrypt  # only those who need it have it
-
+    bcrypt = import_module("bcrypt")  # mypyc would insist that it is there, which it need not be where amqpd is built
     try:
-        return bcrypt.checkpw(password[:_BCRYPT_OCTETS], password_hash.encode())
+        return bool(bcrypt.checkpw(password[:_BCRYPT_OCTETS], password_hash.encode()))
     except ValueError:  # not a hash of bcrypt, or a password with NUL
         return False
 
