@@ -28,7 +28,6 @@ from typing import Any
 
 from pamqp import base, commands, frame, header
 
-from amqpd.broker.recovery import Recovery
 from amqpd.clock import SystemClock
 from amqpd.config import Config
 from amqpd.protocol.connection import Connection
@@ -79,7 +78,7 @@ class Core:
         config = Config(memory=True, no_management=True) if folder is None else Config(data_dir=Path(folder))
         self.server = Server(config, SystemClock(), logging.getLogger("workloads"))
         if self.server.storage.catalog is not None:
-            Recovery(self.server.broker, self.server.storage.catalog.load()).run()
+            self.server.restore()
 
     def finish(self) -> None:
         """Finish the turn, and what it set off."""
