@@ -21,7 +21,7 @@ from amqpd import __version__
 from amqpd.auth.login import Login, LoginPolicy
 from amqpd.auth.password import PasswordRules
 from amqpd.auth.recovery import restore_accounts
-from amqpd.auth.seed import FirstUser, seed
+from amqpd.auth.seed import FirstUser, seed, seed_vhost
 from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
@@ -30,11 +30,13 @@ from amqpd.catalog.directory import DataDirectory, DataDirectoryError
 from amqpd.catalog.faults import CatalogError
 from amqpd.clock import Clock, SystemClock
 from amqpd.config import Config
+from amqpd.definitions.files import FileError
+from amqpd.loading import Loading
 from amqpd.log.damage import NewerFormat
 from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
 from amqpd.management.node import Listener, Node
 from amqpd.management.serving import HTTPServer
-from amqpd.management.sockets import WAY_OUT, bind_http, installed
+from amqpd.management.sockets import WAY_OUT, bind_http, bind_metrics, installed
 from amqpd.net.commands import Commands
 from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
@@ -63,10 +65,16 @@ SHUTDOWN_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 6.0
 CANNOT_START: Final = 1
 # RabbitMQ's names for what is spoken.
-PROTOCOLS: Final = {"amqp": "amqp", "amqps": "amqp/ssl", "http": "http", "https": "https"}
+PROTOCOLS: Final = {
+    "amqp": "amqp",
+    "amqps": "amqp/ssl",
+    "http": "http",
+    "https": "https",
+    "metrics": "http/prometheus",
+}
 SECURE: Final = frozenset({"amqps", "https"})
 RELOAD: Final = (signal.SIGHUP,) if sys.platform != "win32" else ()
-BAD_DATA_DIRECTORY: Final = 2
+BAD_DATA: Final = 2  # a data directory or definitions that cannot be used
 BAD_CONFIGURATION: Final = 2
 # Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
@@ -82,12 +90,14 @@ class Server:
 
     Raises:
         DataDirectoryError, CatalogError: the data directory cannot be used.
+        FileError: the definitions cannot be read.
         TLSError: a certificate cannot be used.
     """
 
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
+        self._loading = Loading(config.definitions, clock, logger.getChild("definitions"), sys.stderr)
         self.certificates = certificates_of(config)  # before anything is opened
         self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)
@@ -98,7 +108,7 @@ class Server:
         )
         self.users = UserStore(self.broker, loopback_users=config.loopback_users, rules=password_rules_of(config))
         if self._directory is None:
-            seed(self.broker, self.users, first_user_of(config))
+            self._seed()
         self._workers = ThreadWorkers(self.context)
         self.connections = Connections(self.context)
         self.connections.watch(self.broker, self.users)
@@ -120,6 +130,8 @@ class Server:
         self.node = Node(self.services, started=clock.monotonic(), pid=os.getpid())
         self.http = HTTPServer("amqpd.management.app", self._make_http_app, logger.getChild("management"))
         self._http_sockets: dict[str, list[socket.socket]] = {}
+        self.metrics = HTTPServer("amqpd.management.metrics.app", self._make_metrics_app, logger.getChild("metrics"))
+        self._metrics_sockets: list[socket.socket] = []
         self.tls_watch: CertificateWatch | None = None
         self._logger = logger
         self._driver: LoopDriver | None = None
@@ -131,11 +143,14 @@ class Server:
         Raises:
             ListenError: an address cannot be listened on.
             NewerFormat, CatalogError, OSError: the data directory cannot be used.
+            FileError: the definitions cannot be imported.
         """
         sockets = self._bind()
         self._http_sockets = bind_http(self.config, tls=self.certificates is not None)
+        self._metrics_sockets = bind_metrics(self.config)
         if self._directory is not None:
             self._recover(self._directory)
+        self._loading.run(self.broker, self.users)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
         self._listen(sockets)
@@ -163,7 +178,8 @@ class Server:
         """Tell everybody where something is served."""
         self.ports[name] = sockets[0].getsockname()[1]
         self.urls[name] = [url_of(sock, scheme) for sock in sockets]
-        self.node.listeners += [listener_of(PROTOCOLS[scheme], sock, scheme in SECURE) for sock in sockets]
+        protocol = PROTOCOLS.get(name, PROTOCOLS[scheme])
+        self.node.listeners += [listener_of(protocol, sock, scheme in SECURE) for sock in sockets]
 
     def reload(self) -> None:
         """Read certificates again, as SIGHUP asks for."""
@@ -178,20 +194,39 @@ class Server:
         node.disk_free_limit = config.disk_free_limit
         for scheme, sockets in self._http_sockets.items():
             self._publish("management" if scheme == "http" else "management-tls", scheme, sockets)
+        if self._metrics_sockets:
+            self._publish("metrics", "http", self._metrics_sockets)
+            self.urls["metrics"] = [f"{url}/metrics" for url in self.urls["metrics"]]
 
     def serve_http(self) -> None:
         """Load the HTTP stack, which takes longer than everything else, and serve; clients that connect can wait."""
         if self._http_sockets:
+            self.node.rates.start()
             secure = None if self.certificates is None else self.certificates.context
             self.http.start(self._http_sockets.get("http", []), self._http_sockets.get("https", []), secure)
         elif not self.config.no_management and not installed():
             event(self._logger, WARNING, "management.missing", way_out=WAY_OUT)
+        if self._metrics_sockets:
+            self.metrics.start(self._metrics_sockets, [], None)
 
     def _make_http_app(self) -> ASGIApp:
         from amqpd.management.app import make_app  # it takes long, and is there now
 
         gc.freeze()
         return make_app(self.node, self._logger.getChild("management"))
+
+    def _make_metrics_app(self) -> ASGIApp:
+        from amqpd.management.metrics.app import make_metrics_app  # as above
+
+        return make_metrics_app(self.node)
+
+    def _seed(self) -> None:
+        """Make what a new broker has; definitions with users stand in for its first user."""
+        if self._loading.brings_users:
+            seed_vhost(self.broker)
+        else:
+            seed(self.broker, self.users, first_user_of(self.config))
+        self._loading.tell_of_first_user(self.config.default_user)
 
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
@@ -208,7 +243,7 @@ class Server:
             Recovery(self.broker, topology, self._report).run()
             restore_accounts(self.users, topology, self._report)
             if not topology.seeded:
-                seed(self.broker, self.users, first_user_of(self.config))
+                self._seed()
         finally:
             self._report.end()
 
@@ -221,6 +256,7 @@ class Server:
         self.listeners.gate.close()
         self.control.stop()
         self.http.stop()
+        self.metrics.stop()
         sockets = list(self.listeners.open_sockets)
         for open_socket in sockets:
             if open_socket.connection is not None:
@@ -233,6 +269,7 @@ class Server:
         for open_socket in list(self.listeners.open_sockets):
             open_socket.abort()
         await self.http.finish()
+        await self.metrics.finish()
         await self._finish_commits()
         if self._driver is not None:
             self._driver.stop()
@@ -267,9 +304,9 @@ def run(config: Config) -> int:
     except ListenError as error:
         sys.stderr.write(f"amqpd: {error}\n")
         return CANNOT_START
-    except (DataDirectoryError, CatalogError, NewerFormat) as error:
+    except (DataDirectoryError, CatalogError, NewerFormat, FileError) as error:
         sys.stderr.write(f"amqpd: {error}\n")
-        return BAD_DATA_DIRECTORY
+        return BAD_DATA
     except TLSError as error:
         sys.stderr.write(f"amqpd: {error}\n")
         return BAD_CONFIGURATION

@@ -102,5 +102,5 @@ async def stream(
         if size >= CHUNK:
             yield "".join(pieces).encode("ascii")
             pieces, size = [], 0
-        await slices.next()
+        await slices.next()  # a row is no small step
     yield ("".join(pieces) + "]").encode("ascii")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from amqpd.management.resources import (
+    attempts,
     bindings,
     channels,
     connections,
@@ -15,6 +16,7 @@ from amqpd.management.resources import (
     health,
     identity,
     limits,
+    logins,
     messages,
     nodes,
     overview,
@@ -31,6 +33,7 @@ ROUTES: Final = (
     *overview.ROUTES,
     *nodes.ROUTES,
     *identity.ROUTES,
+    *attempts.ROUTES,
     *connections.ROUTES,
     *channels.ROUTES,
     *consumers.ROUTES,
@@ -46,6 +49,7 @@ ROUTES: Final = (
     *policies.ROUTES,
     *parameters.ROUTES,
     *limits.ROUTES,
+    *logins.ROUTES,
     *features.ROUTES,
     *health.ROUTES,
 )

@@ -1,1 +1,0 @@
-"""The management API: the same requests to amqpd and to RabbitMQ."""
