@@ -26,14 +26,16 @@ from amqpd.kinds import (
     Hosts,
     Kind,
     Limit,
+    Pattern,
     Seconds,
     Secret,
     Size,
     Watermark,
     Whole,
+    Words,
 )
 
-SECTIONS = ("Listeners", "TLS", "Storage", "Limits", "Logging and start")
+SECTIONS = ("Listeners", "TLS", "Storage", "Accounts", "Limits", "Logging and start")
 
 
 class ConfigError(Exception):
@@ -131,6 +133,53 @@ class Config:
         int,
         Setting("Storage", Size(2**63 - 1), "Publishers are blocked while the data directory's disk has less left."),
     ] = 50_000_000
+
+    default_user: Annotated[
+        str, Setting("Accounts", Kind(), "The first user. This and what follows counts until a data directory has one.")
+    ] = "guest"
+    default_pass: Annotated[str, Setting("Accounts", Secret(), "Its password.")] = field(default="guest", repr=False)
+    default_user_tags: Annotated[
+        tuple[str, ...], Setting("Accounts", Words(metavar="TAG"), "Its tags; may be given several times.")
+    ] = ("administrator",)
+    default_vhost: Annotated[
+        str, Setting("Accounts", Kind(), "The first virtual host, and that in which events are published.")
+    ] = "/"
+    default_configure: Annotated[
+        str, Setting("Accounts", Pattern(), "What the first user may declare and delete there.")
+    ] = ".*"
+    default_write: Annotated[str, Setting("Accounts", Pattern(), "What it may publish and bind to.")] = ".*"
+    default_read: Annotated[str, Setting("Accounts", Pattern(), "What it may consume and bind from.")] = ".*"
+    loopback_users: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Accounts",
+            Words(metavar="USER"),
+            f'User who may log in from this machine only; may be given several times; "{NO_LIMIT}" for nobody.',
+        ),
+    ] = ("guest",)
+    auth_mechanisms: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Accounts",
+            Words("PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS", metavar="NAME"),
+            "SASL mechanism that clients may use; may be given several times.",
+        ),
+    ] = ("PLAIN", "AMQPLAIN")
+    anonymous_login_user: Annotated[str, Setting("Accounts", Kind(), "The user that ANONYMOUS logs in as.")] = "guest"
+    ssl_cert_login_from: Annotated[
+        Literal["distinguished_name", "common_name"],
+        Setting(
+            "Accounts",
+            Choice("distinguished_name", "common_name"),
+            "What of a client's certificate is the user that EXTERNAL logs in as.",
+        ),
+    ] = "distinguished_name"
+    password_min_length: Annotated[
+        int, Setting("Accounts", Whole(0, 1024, metavar="BYTES"), "Least length of passwords that are set from now on.")
+    ] = 0
+    password_pattern: Annotated[
+        str, Setting("Accounts", Pattern(), "Searched in passwords that are set from now on; empty allows all.", "none")
+    ] = ""
 
     channel_max: Annotated[
         int, Setting("Limits", Whole(1, 65535, zero=UNLIMITED), "Channels per connection; 0 sets no limit.")

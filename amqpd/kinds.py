@@ -140,6 +140,44 @@ class Hosts(Kind):
         return tuple(dict.fromkeys(listed))  # each once: listening twice on one address fails
 
 
+class Words(Kind):
+    """Several texts: options or an array, in the environment separated by commas. "none" alone is none of them.
+
+    Args:
+        allowed: the texts that they can be; empty for any.
+    """
+
+    repeatable = True
+
+    def __init__(self, *allowed: str, metavar: str = "TEXT") -> None:
+        self.allowed, self.metavar = allowed, metavar
+
+    def read(self, value: object) -> tuple[str, ...]:
+        listed = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(listed, list | tuple) or not all(isinstance(word, str) and word for word in listed):
+            raise ValueError('one text or more, or "none"')
+        if tuple(listed) == (NO_LIMIT,):
+            return ()
+        if self.allowed and not set(listed) <= set(self.allowed):
+            raise ValueError(f"some of {', '.join(self.allowed)}")
+        return tuple(dict.fromkeys(listed))
+
+
+class Pattern(Kind):
+    """A regular expression; the empty one, which matches nothing, among them."""
+
+    metavar = "REGEX"
+
+    def read(self, value: object) -> str:
+        try:
+            if isinstance(value, str):
+                re.compile(value)
+                return value
+        except re.error as error:
+            raise ValueError(f"a regular expression ({error})") from None
+        raise ValueError("a regular expression")
+
+
 class HostCertificates(Kind):
     """Certificates by host name: ``HOST=CERTIFICATE`` or ``HOST=CERTIFICATE:KEY``, several as with Hosts."""
 

@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from amqpd import __version__
+from amqpd.auth.login import Login, LoginPolicy
+from amqpd.auth.password import PasswordRules
 from amqpd.auth.recovery import restore_accounts
-from amqpd.auth.seed import seed
+from amqpd.auth.seed import FirstUser, seed
 from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
@@ -43,6 +46,7 @@ from amqpd.net.memory import MemoryWatch, total_memory
 from amqpd.net.observer import LogObserver
 from amqpd.net.tls import Certificates, TLSError, settings_of
 from amqpd.net.tls_watch import CertificateWatch
+from amqpd.net.workers import ThreadWorkers
 from amqpd.opening import open_storage
 from amqpd.progress import StorageReport
 from amqpd.protocol.limits import Limits
@@ -89,10 +93,13 @@ class Server:
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)
         self.context = Context(clock, self.storage.commits.timers, self.storage.commits.turn, os.urandom, self.storage)
         self.context.turn.on_fault = self._fault
-        self.broker = Broker(self.context, f"amqpd@{socket.gethostname()}", recovers=self._directory is not None)
-        self.users = UserStore(self.broker)
+        self.broker = Broker(
+            self.context, f"amqpd@{socket.gethostname()}", config.default_vhost, recovers=self._directory is not None
+        )
+        self.users = UserStore(self.broker, loopback_users=config.loopback_users, rules=password_rules_of(config))
         if self._directory is None:
-            seed(self.broker, self.users)
+            seed(self.broker, self.users, first_user_of(config))
+        self._workers = ThreadWorkers(self.context)
         self.connections = Connections(self.context)
         self.connections.watch(self.broker, self.users)
         self.services = Services(
@@ -102,6 +109,8 @@ class Server:
             LogObserver(logger.getChild("net")),
             __version__,
             self.connections,
+            Login(self.users, login_policy_of(config)),
+            self._workers,
         )
         gate = Gate(clock, config.handshake_max)
         self.listeners = Listeners(self.services, logger.getChild("net"), gate, file_limit())
@@ -192,9 +201,9 @@ class Server:
         try:
             topology = catalog.load()
             Recovery(self.broker, topology, self._report).run()
-            restore_accounts(self.users, topology, self.storage, self._report)
+            restore_accounts(self.users, topology, self._report)
             if not topology.seeded:
-                seed(self.broker, self.users)
+                seed(self.broker, self.users, first_user_of(self.config))
         finally:
             self._report.end()
         self._disk = DiskThread(self.context, asyncio.get_running_loop())
@@ -213,6 +222,7 @@ class Server:
         for open_socket in sockets:
             if open_socket.connection is not None:
                 open_socket.connection.force_close(SHUTDOWN_REASON)
+        self._workers.stop()
         self.context.turn.finish()
         with anyio.move_on_after(SHUTDOWN_SECONDS):
             while self.listeners.open_sockets:  # noqa: ASYNC110 - an event would be work for every socket that closes
@@ -323,6 +333,30 @@ def listener_of(protocol: str, sock: socket.socket, tls: bool) -> Listener:
     """A listening socket, as the HTTP API tells of it."""
     address, port = sock.getsockname()[:2]
     return Listener(protocol, address, port, tls)
+
+
+def first_user_of(config: Config) -> FirstUser:
+    """Who can log in at first."""
+    return FirstUser(
+        config.default_user,
+        config.default_pass.encode("utf-8", "surrogateescape"),
+        config.default_user_tags,
+        config.default_configure,
+        config.default_write,
+        config.default_read,
+    )
+
+
+def password_rules_of(config: Config) -> PasswordRules:
+    """What new passwords have to be like."""
+    pattern = config.password_pattern
+    return PasswordRules(config.password_min_length, re.compile(pattern) if pattern else None)
+
+
+def login_policy_of(config: Config) -> LoginPolicy:
+    """How clients may log in."""
+    by_common_name = config.ssl_cert_login_from == "common_name"
+    return LoginPolicy(config.auth_mechanisms, config.anonymous_login_user, by_common_name)
 
 
 def certificates_of(config: Config) -> Certificates | None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pamqp import base, commands
 
+from amqpd.auth.login import Login, LoginPolicy
 from amqpd.auth.recovery import restore_accounts
 from amqpd.auth.seed import seed
 from amqpd.auth.users import UserStore
@@ -30,6 +31,7 @@ from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Address, Observer, Services
 from amqpd.protocol.session import Session
+from amqpd.protocol.workers import Workers
 from amqpd.turn import Turn
 from amqpd.wire.frames import BODY, HEADER, METHOD, frame
 from amqpd.wire.methods import decode, encode, make
@@ -116,11 +118,18 @@ class World:
 
     Args:
         store: what it keeps there is recovered; see tests/stores.py. None keeps nothing.
+        login: how clients may log in.
+        workers: check passwords that take long; at once, if not given.
         clock: goes on in a World that takes another one's place.
     """
 
     def __init__(
-        self, limits: Limits | None = None, store: Store | None = None, clock: ManualClock | None = None
+        self,
+        limits: Limits | None = None,
+        store: Store | None = None,
+        clock: ManualClock | None = None,
+        login: LoginPolicy | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.clock = clock or ManualClock()
         self.timers = Timers(self.clock)
@@ -140,13 +149,23 @@ class World:
         topology = Topology() if self.storage.catalog is None else self.storage.catalog.load()
         if kept:
             Recovery(self.broker, topology, self.recovered).run()
-            restore_accounts(self.users, topology, self.storage, self.recovered)
+            restore_accounts(self.users, topology, self.recovered)
         if not topology.seeded:
             seed(self.broker, self.users)
         self.observer = Recorder()
         connections = Connections(self.context)
         connections.watch(self.broker, self.users)
-        self.services = Services(self.broker, self.users, limits or Limits(), self.observer, "0.0", connections)
+        self.workers = workers or Workers()
+        self.services = Services(
+            self.broker,
+            self.users,
+            limits or Limits(),
+            self.observer,
+            "0.0",
+            connections,
+            Login(self.users, login),
+            self.workers,
+        )
 
     @property
     def vhost(self) -> VHost:
@@ -241,15 +260,28 @@ class Client:
         """Send a basic.publish with its content in one piece."""
         self.feed(publish_bytes(channel, exchange, routing_key, body, properties, mandatory, self.frame_max))
 
-    def handshake(self, heartbeat: int = 0, frame_max: int = 131_072, channel_max: int = 2047) -> None:
-        """Log in as guest and open the virtual host /."""
+    def handshake(
+        self,
+        heartbeat: int = 0,
+        frame_max: int = 131_072,
+        channel_max: int = 2047,
+        user: str = "guest",
+        vhost: str = "/",
+    ) -> None:
+        """Log in as a user whose name is its password, and open a virtual host."""
+        self.log_in(user, heartbeat, frame_max, channel_max)
+        self.send(0, commands.Connection.Open, virtual_host=vhost)
+        self.receive_one(0, commands.Connection.OpenOk)
+
+    def log_in(
+        self, user: str = "guest", heartbeat: int = 0, frame_max: int = 131_072, channel_max: int = 2047
+    ) -> None:
+        """The same up to tune_ok."""
         self.feed(PROTOCOL_HEADER)
         self.receive_one(0, commands.Connection.Start)
-        self.start_ok()
+        self.start_ok(response=f"\0{user}\0{user}".encode())
         self.receive_one(0, commands.Connection.Tune)
         self.send(0, commands.Connection.TuneOk, channel_max=channel_max, frame_max=frame_max, heartbeat=heartbeat)
-        self.send(0, commands.Connection.Open, virtual_host="/")
-        self.receive_one(0, commands.Connection.OpenOk)
         self.frame_max = frame_max
 
     def start_ok(

@@ -81,6 +81,10 @@ class Permissions:
         if self._broker is not None:
             self._broker.events.emit("permission.created", {**row._asdict(), ACTOR: actor})
 
+    def restore(self, user: str, vhost: str, permission: Permission) -> None:
+        """Take a permission from the catalog, as it is there."""
+        self._rows[user, vhost] = permission
+
     def find(self, user: str, vhost: str) -> Permission | None:
         """The user's permission in the vhost."""
         return self._rows.get((user, vhost))

@@ -11,35 +11,29 @@ from amqpd.auth.permissions import Permission
 from amqpd.auth.topics import TopicPermission
 from amqpd.auth.users import User, UserStore
 from amqpd.broker.recovery import Progress
-from amqpd.broker.storage import Storage
 from amqpd.catalog.rows import Topology, UserRow
 
 
-def restore_accounts(users: UserStore, topology: Topology, storage: Storage, progress: Progress) -> None:
+def restore_accounts(users: UserStore, topology: Topology, progress: Progress) -> None:
     """Bring all users back, with their permissions. The virtual hosts are there already.
 
     Args:
         users: without any.
         topology: of the catalog.
-        storage: hears of nothing meanwhile.
         progress: told what is left out.
     """
-    storage.restoring = True
-    try:
-        for row in topology.users:
-            try:
-                users.restore(user_of(row))
-            except ValueError as error:
-                progress.skipped(f"user '{row.name}'", str(error))
-        _restore_permissions(users, topology, progress)
-    finally:
-        storage.restoring = False
+    for row in topology.users:
+        try:
+            users.restore(user_of(row))
+        except ValueError as error:
+            progress.skipped(f"user '{row.name}'", str(error))
+    _restore_permissions(users, topology, progress)
 
 
 def _restore_permissions(users: UserStore, topology: Topology, progress: Progress) -> None:
     for row in topology.permissions:
         try:
-            users.permissions.set(row.user, row.vhost, Permission(row.configure, row.write, row.read))
+            users.permissions.restore(row.user, row.vhost, Permission(row.configure, row.write, row.read))
         except ValueError as error:
             progress.skipped(f"the permission of user '{row.user}' in virtual host '{row.vhost}'", str(error))
     for topic in topology.topic_permissions:
@@ -49,7 +43,7 @@ def _restore_permissions(users: UserStore, topology: Topology, progress: Progres
             # Left out, it would allow what it is there to refuse.
             progress.skipped(f"the topic permission of user '{topic.user}' for '{topic.exchange}'", str(error))
             permission = TopicPermission("", "")
-        users.topic_permissions.set(topic.user, topic.vhost, topic.exchange, permission)
+        users.topic_permissions.restore(topic.user, topic.vhost, topic.exchange, permission)
 
 
 def user_of(row: UserRow) -> User:

@@ -1,32 +1,46 @@
-"""How a client says who it is: the SASL mechanisms, and the check of what they yield.
+"""How a client says who it is: the SASL mechanisms.
 
-Rule: what may live here ends in a User or in a refusal. A response that its mechanism does not know is a Disconnect
-after three seconds, a wrong login is LoginRefused; the connection knows which clients may be told about the latter.
+Rule: what may live here reads what a client sends. Whether it is true, login.py finds out. A response that its
+mechanism does not know is a Disconnect after three seconds.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
-from amqpd.auth.users import User, UserStore
-from amqpd.errors import Disconnect, LoginRefused
+from amqpd.auth.certificate import PeerCertificate
+from amqpd.errors import Disconnect
 from amqpd.wire.table import Table, TableError
 
-REFUSAL_SECONDS = 3.0  # RabbitMQ's, so that guessing is slow
+REFUSAL_SECONDS: Final = 3.0  # RabbitMQ's, so that guessing is slow
 
 
 class Credentials(NamedTuple):
-    """What a mechanism found in the client's response."""
+    """What a mechanism found in the client's response.
+
+    Args:
+        password: None if the mechanism itself has proved who the user is.
+    """
 
     mechanism: str
     user: str
-    password: bytes
+    password: bytes | None
 
 
-class LoginFailure(Exception):
-    """Why a login was refused: for the log, never for the client. It is the ``__cause__`` of a LoginRefused."""
+class Asked(NamedTuple):
+    """What mechanisms may need beside the response.
+
+    Args:
+        certificate: that the client showed to TLS, if it did.
+        by_common_name: EXTERNAL takes the certificate's common name for the user's name, not the distinguished one.
+        anonymous_user: who ANONYMOUS logs in as.
+    """
+
+    certificate: PeerCertificate | None = None
+    by_common_name: bool = False
+    anonymous_user: str = "guest"
 
 
 class Mechanism(ABC):
@@ -35,7 +49,7 @@ class Mechanism(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def respond(self, response: bytes) -> Credentials:
+    def respond(self, response: bytes, asked: Asked) -> Credentials:
         """Read the response of connection.start_ok.
 
         Raises:
@@ -52,7 +66,7 @@ class Plain(Mechanism):
 
     name = "PLAIN"
 
-    def respond(self, response: bytes) -> Credentials:
+    def respond(self, response: bytes, asked: Asked) -> Credentials:
         parts = response.split(b"\0")
         if len(parts) != 3 or parts[0]:
             raise self.malformed("not NUL user NUL password")
@@ -64,7 +78,7 @@ class AMQPlain(Mechanism):
 
     name = "AMQPLAIN"
 
-    def respond(self, response: bytes) -> Credentials:
+    def respond(self, response: bytes, asked: Asked) -> Credentials:
         try:
             table = Table(response)
         except TableError as error:
@@ -75,47 +89,28 @@ class AMQPlain(Mechanism):
         return Credentials(self.name, user, password.encode("utf-8", "surrogateescape"))
 
 
-MECHANISMS: Mapping[str, Mechanism] = {mechanism.name: mechanism for mechanism in (Plain(), AMQPlain())}
+class External(Mechanism):
+    """EXTERNAL: TLS has verified the client's certificate, whose subject is the user. The response does not matter."""
+
+    name = "EXTERNAL"
+
+    def respond(self, response: bytes, asked: Asked) -> Credentials:
+        if asked.certificate is None:  # it is not offered then
+            raise self.malformed("the client has shown no certificate")
+        certificate = asked.certificate
+        return Credentials(self.name, certificate.common_name if asked.by_common_name else certificate.subject, None)
 
 
-def find_mechanism(name: str) -> Mechanism:
-    """The mechanism of this name, upper and lower case told apart.
+class Anonymous(Mechanism):
+    """ANONYMOUS: everybody is one certain user. The response does not matter."""
 
-    Raises:
-        Disconnect: not one that is offered.
-    """
-    if name not in MECHANISMS:
-        raise Disconnect(f"unknown authentication mechanism {name!r}", linger=REFUSAL_SECONDS)
-    return MECHANISMS[name]
+    name = "ANONYMOUS"
+
+    def respond(self, response: bytes, asked: Asked) -> Credentials:
+        return Credentials(self.name, asked.anonymous_user, None)
 
 
-def authenticate(store: UserStore, credentials: Credentials, peer: str) -> User:
-    """The user that the credentials belong to.
-
-    Args:
-        store: the users.
-        credentials: what the mechanism found.
-        peer: address the client connects from.
-
-    Raises:
-        LoginRefused: with the same text for every reason, so that users cannot be guessed; its cause tells the reason.
-    """
-    try:
-        return _authenticate(store, credentials, peer)
-    except LoginFailure as failure:
-        raise LoginRefused(
-            f"Login was refused using authentication mechanism {credentials.mechanism}. "
-            "For details see the broker logfile.",
-            about_method=False,
-        ) from failure
-
-
-def _authenticate(store: UserStore, credentials: Credentials, peer: str) -> User:
-    user = store.find(credentials.user)
-    if user is None:
-        raise LoginFailure("no such user")
-    if not user.has_password(credentials.password):
-        raise LoginFailure("wrong password")
-    if not store.may_connect_from(user, peer):
-        raise LoginFailure("this user may only connect from the broker's own machine")
-    return user
+MECHANISMS: Final[Mapping[str, Mechanism]] = {
+    mechanism.name: mechanism for mechanism in (Plain(), AMQPlain(), External(), Anonymous())
+}
+DEFAULT_MECHANISMS: Final = (Plain.name, AMQPlain.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from amqpd.auth.permissions import Permission
-from amqpd.auth.users import GUEST, UserStore
+from amqpd.auth.users import GUEST, User, UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.metadata import VHostMetadata
 
@@ -27,15 +27,16 @@ class FirstUser(NamedTuple):
 def seed(broker: Broker, users: UserStore, first: FirstUser | None = None) -> None:
     """Make the default virtual host and the first user. In a data directory all of it is kept, or nothing.
 
+    The password need not obey the rules: whoever made them has chosen it.
+
     Raises:
-        PasswordError: the password is not one that can be.
         PatternError: a permission is no regular expression.
     """
     first = first or FirstUser()
     permission = Permission(first.configure, first.write, first.read)
     if broker.default_vhost not in broker.vhosts:
         broker.create_vhost(broker.default_vhost, VHostMetadata("Default virtual host"))
-    users.add(first.name, first.password, first.tags)
+    users.put(User(first.name, users.hash(first.password, checked=False), tags=first.tags))
     users.permissions.set(first.name, broker.default_vhost, permission)
     catalog = broker.context.storage.changing()
     if catalog is not None:

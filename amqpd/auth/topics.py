@@ -92,6 +92,10 @@ class TopicPermissions:
         if self._broker is not None:
             self._broker.events.emit("topic.permission.created", {**row._asdict(), ACTOR: actor})
 
+    def restore(self, user: str, vhost: str, exchange: str, permission: TopicPermission) -> None:
+        """Take a topic permission from the catalog, as it is there."""
+        self._rows.setdefault((user, vhost), {})[exchange] = permission
+
     def find(self, user: str, vhost: str, exchange: str) -> TopicPermission | None:
         """The user's topic permission for the exchange; None if nothing is restricted."""
         rows = self._rows.get((user, vhost))

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from mypy_extensions import mypyc_attr
 
 from amqpd.broker.events import Events
-from amqpd.broker.policy import Policy, PolicyError
+from amqpd.broker.policy import Policy, PolicyError, json_term
 from amqpd.broker.storage import Storage
 from amqpd.broker.vhost import VHost
 from amqpd.catalog.rows import ParameterRow
+
+# What RabbitMQ wants of an operator policy that comes as a parameter.
+_NEEDED_KEYS: Final = ("definition", "pattern", "priority")
+_POLICY_KEYS: Final = frozenset({*_NEEDED_KEYS, "apply-to"})
 
 
 class ParameterError(ValueError):
@@ -118,7 +122,12 @@ class OperatorPolicies(Component):
 
     def set(self, vhost: VHost, name: str, value: object, actor: str) -> None:
         if not isinstance(value, dict):
-            raise ParameterError("an operator policy is an object")
+            raise ParameterError(f"{name} not a list {json_term(value)}")
+        unknown = [f"{{{json_term(key)},{json_term(value[key])}}}" for key in value if key not in _POLICY_KEYS]
+        faults = [f"Unrecognised terms [{','.join(unknown)}] in {name}"] if unknown else []
+        faults += [f'Key "{key}" not found in {name}' for key in _NEEDED_KEYS if key not in value]
+        if faults:
+            raise ParameterError("\n".join(faults))
         try:
             policy = Policy(
                 name,

@@ -63,10 +63,10 @@ class VHostLimits(KeptComponent):
         if name != PARAMETER:
             raise ParameterError(f"name {name} not recognised; the only one is {PARAMETER}")
         if not isinstance(value, dict):
-            raise ParameterError(f"{name} should be an object, actually was {json_term(value)}")
-        unknown = [key for key in value if key not in VHOST_LIMITS]
+            raise ParameterError(f"{name} not a list {json_term(value)}")
+        unknown = [f"{{{json_term(key)},{json_term(value[key])}}}" for key in value if key not in VHOST_LIMITS]
         if unknown:
-            raise ParameterError(f"Unrecognised terms [{json_term(unknown[0])}] in {name}")
+            raise ParameterError(f"Unrecognised terms [{','.join(unknown)}] in {name}")
         for limit, number in value.items():
             if not isinstance(number, int) or isinstance(number, bool):
                 raise ParameterError(f"{limit} should be a number, actually was {json_term(number)}")

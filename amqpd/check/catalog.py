@@ -14,15 +14,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from amqpd.auth.permissions import Permission
+from amqpd.auth.recovery import user_of
+from amqpd.auth.topics import TopicPermission
 from amqpd.broker.exchanges import EXCHANGE_TYPES
 from amqpd.broker.policy import Policy, PolicyError
 from amqpd.broker.queues.types import QUEUE_TYPES
 from amqpd.catalog import schema
-from amqpd.catalog.rows import ExchangeRow, QueueRow
+from amqpd.catalog.rows import ExchangeRow, QueueRow, UserRow
 from amqpd.check.findings import CatalogReport, Finding
 from amqpd.wire.table import Table, TableError
 
 TABLES: Final = ("vhosts", "exchanges", "queues", "bindings", "policies")
+ACCOUNTS: Final = ("users", "permissions", "topic_permissions", "parameters", "global_parameters")
+_ACCOUNTS_ARE_KEPT: Final = 3  # from this schema on
 _MOST_TOLD: Final = 20  # rows of one sort; a broken file may have a million
 _EXCHANGES_HAVE_IDS: Final = 2  # from this schema on
 _DEFAULT_VHOST: Final = "/"
@@ -34,6 +39,8 @@ _DANGLING: Final = """
         SELECT 1 FROM queues q WHERE q.vhost = b.vhost AND q.name = b.destination))
     OR (b.destination_is_queue = 0 AND b.destination NOT LIKE 'amq.%' AND NOT EXISTS (
         SELECT 1 FROM exchanges e WHERE e.vhost = b.vhost AND e.name = b.destination))"""
+
+_NOBODYS: Final = " WHERE user NOT IN (SELECT name FROM users)"
 
 _Row = tuple[object, ...]
 
@@ -94,11 +101,14 @@ class CatalogCheck:
             if text != "ok":
                 self._corrupt(f"SQLite finds: {' '.join(str(text).split())}")
         self.report.readable = not self.report.corrupt
-        for table in TABLES:
+        accounts = self.report.schema >= _ACCOUNTS_ARE_KEPT
+        for table in (*TABLES, *ACCOUNTS) if accounts else TABLES:
             self.report.counts[table] = int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
         rows = connection.execute
         self.report.starts = int(rows("SELECT value FROM counters WHERE name = 'starts'").fetchone()[0])
         self._vhosts.update(name for (name,) in rows("SELECT name FROM vhosts"))
+        if accounts and rows("SELECT value FROM counters WHERE name = 'seeded'").fetchone() == (1,):
+            self._vhosts.intersection_update([name for (name,) in rows("SELECT name FROM vhosts")])
         self.report.counts["vhosts"] = len(self._vhosts)
         self._each(
             rows("SELECT vhost, name, is_operator, pattern, apply_to, priority, definition FROM policies"), policy
@@ -106,6 +116,8 @@ class CatalogCheck:
         self._each(rows("SELECT vhost, name, kind, arguments FROM exchanges"), exchange)
         self._each(rows("SELECT vhost, name, kind, arguments FROM queues"), queue)
         self._each(rows("SELECT vhost, destination, arguments FROM bindings WHERE arguments != x''"), binding)
+        if accounts:
+            self._read_accounts(connection)
         for vhost, source, destination in rows(f"{_DANGLING} LIMIT {_MOST_TOLD}"):
             text = f"a binding from '{source}' to '{destination}' in vhost '{vhost}' has an end that is missing"
             self.report.notes.append(self._finding(f"{text}; a start leaves it out"))
@@ -124,11 +136,23 @@ class CatalogCheck:
                 )
             ]
 
-    def _each(self, rows: sqlite3.Cursor, judge: Callable[[_Row], None]) -> None:
+    def _read_accounts(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute
+        self._each(rows("SELECT vhost, user, configure, write, read FROM permissions"), permission)
+        self._each(rows("SELECT vhost, user, exchange, write, read FROM topic_permissions"), topic_permission)
+        self._each(rows("SELECT vhost, name, value FROM parameters"), parameter)
+        # These belong to no virtual host.
+        self._each(rows("SELECT '', name, password_hash, algorithm, tags, limits FROM users"), user, False)
+        self._each(rows("SELECT '', name, value FROM global_parameters"), parameter, False)
+        for vhost, name in rows(f"SELECT vhost, user FROM permissions{_NOBODYS} LIMIT {_MOST_TOLD}"):
+            text = f"a permission in vhost '{vhost}' is for user '{name}', who does not exist"
+            self.report.notes.append(self._finding(f"{text}; it counts if such a user is made"))
+
+    def _each(self, rows: sqlite3.Cursor, judge: Callable[[_Row], None], has_vhost: bool = True) -> None:
         """Judge every row of a table: what cannot be brought back is corrupt."""
         told = 0
         for row in rows:
-            text = "" if row[0] in self._vhosts else "its virtual host is missing"
+            text = "" if not has_vhost or row[0] in self._vhosts else "its virtual host is missing"
             if not text:
                 try:
                     judge(row)
@@ -136,7 +160,8 @@ class CatalogCheck:
                     text = str(error)
             if text and told < _MOST_TOLD:
                 told += 1
-                what = f"{judge.__name__} '{row[1]}' in vhost '{row[0]}' cannot be brought back"
+                where = f" in vhost '{row[0]}'" if has_vhost else ""
+                what = f"{judge.__name__.replace('_', ' ')} '{row[1]}'{where} cannot be brought back"
                 self._corrupt(f"{what}: {' '.join(text.split())}")
 
     def _corrupt(self, text: str) -> None:
@@ -173,6 +198,26 @@ def queue(row: _Row) -> None:
 def binding(row: _Row) -> None:
     """Read the arguments."""
     arguments(row)
+
+
+def permission(row: _Row) -> None:
+    """Read the patterns."""
+    Permission(*[str(value) for value in row[2:]])
+
+
+def topic_permission(row: _Row) -> None:
+    """Read the patterns."""
+    TopicPermission(*[str(value) for value in row[3:]])
+
+
+def parameter(row: _Row) -> None:
+    """Read the value."""
+    json.loads(str(row[2]))
+
+
+def user(row: _Row) -> None:
+    """Make the user."""
+    user_of(UserRow(*[str(value) for value in row[1:]]))
 
 
 def arguments(row: _Row) -> None:

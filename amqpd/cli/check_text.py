@@ -21,6 +21,8 @@ _TABLES: Final = {
     "queues": ("queue", "queues"),
     "bindings": ("binding", "bindings"),
     "policies": ("policy", "policies"),
+    "users": ("user", "users"),
+    "permissions": ("permission", "permissions"),
 }
 
 
@@ -54,7 +56,9 @@ def catalog_line(report: Report) -> str:
     catalog = report.catalog
     if not catalog.counts:
         return f"{size_text(catalog.octets)}, nothing is declared" if catalog.readable else "cannot be read"
-    held = ", ".join(count_text(catalog.counts[name], *words) for name, words in _TABLES.items())
+    held = ", ".join(
+        count_text(catalog.counts[name], *words) for name, words in _TABLES.items() if name in catalog.counts
+    )
     return f"{size_text(catalog.octets)}, schema {catalog.schema}, {held}"
 
 

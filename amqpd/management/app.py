@@ -119,7 +119,7 @@ class Application:
         tag = route.tag_for(method)
         user = ANONYMOUS
         if tag is not Tag.NOBODY:
-            user = user_of(self._node, http.headers.get("authorization"), peer)
+            user = await user_of(self._node, http.headers.get("authorization"), peer)
             check_tag(user, tag)
         if method == "GET" and not accepts_json(http.headers.get("accept")):
             raise APIError(406, "not_acceptable", "Everything here is application/json.")

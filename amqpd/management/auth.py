@@ -11,13 +11,17 @@ import binascii
 from enum import Enum
 from typing import Final
 
-from amqpd.auth.sasl import Credentials, LoginFailure, authenticate
+import anyio.to_thread
+
+from amqpd.auth.login import NotFromHere
+from amqpd.auth.sasl import Credentials
 from amqpd.auth.users import User
 from amqpd.broker.vhost import VHost
 from amqpd.errors import LoginRefused
 from amqpd.management.errors import LoginFailed, LoginNeeded, NotAuthorised
 from amqpd.management.node import Node
 
+PROTOCOL: Final = "http"  # under which attempts to log in are counted
 LOCALHOST_ONLY: Final = "User can only log in via localhost"
 
 
@@ -67,7 +71,7 @@ def credentials_of(header: str | None) -> Credentials:
     return Credentials("PLAIN", name.decode("utf-8", "surrogateescape"), password)
 
 
-def user_of(node: Node, header: str | None, peer: str) -> User:
+async def user_of(node: Node, header: str | None, peer: str) -> User:
     """The user who sends a request.
 
     Args:
@@ -79,21 +83,19 @@ def user_of(node: Node, header: str | None, peer: str) -> User:
         LoginFailed: there is no such user, or it has another password.
         NotAuthorised: the user may log in from this machine only.
     """
-    credentials = credentials_of(header)
+    login = node.services.login
+    check = login.begin(credentials_of(header), peer)
+    if check.is_slow:
+        await anyio.to_thread.run_sync(check.run)
+    else:
+        check.run()
     try:
-        return authenticate(node.services.users, credentials, peer)
+        return login.finish(check, PROTOCOL)
     except LoginRefused as refusal:
-        raise refused(node, credentials, peer, refusal) from None
-
-
-def refused(node: Node, credentials: Credentials, peer: str, refusal: LoginRefused) -> LoginFailed | NotAuthorised:
-    """What to say to somebody whose login was refused. Only who knows the password is told about the address."""
-    user = node.services.users.find(credentials.user)
-    known = user is not None and user.has_password(credentials.password)
-    if known and user is not None and not node.services.users.may_connect_from(user, peer):
-        return NotAuthorised(LOCALHOST_ONLY)
-    assert isinstance(refusal.__cause__, LoginFailure)  # what authenticate() promises
-    return LoginFailed()
+        # Only who knows the password is told about the address.
+        if isinstance(refusal.__cause__, NotFromHere):
+            raise NotAuthorised(LOCALHOST_ONLY) from None
+        raise LoginFailed from None
 
 
 def check_tag(user: User, tag: Tag) -> None:

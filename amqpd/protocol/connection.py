@@ -13,6 +13,7 @@ from mypy_extensions import i64
 from pamqp import commands
 
 from amqpd.errors import AMQPError, ChannelError, ConnectionForced, Disconnect, InternalError, NotAllowed
+from amqpd.protocol.authentication import Authentication
 from amqpd.protocol.channel import ChannelState
 from amqpd.protocol.channels import Channels
 from amqpd.protocol.dispatch import CONNECTION_HANDLERS
@@ -70,8 +71,14 @@ class Connection(FrameHandler):
         self.throttle.on_unblock = self._unblocked
         self.throttle.on_unstall = self._process_kept
         self.handshake = Handshake(
-            services.broker, services.users, services.limits, services.connections, address.peer_host
+            services.broker,
+            services.login,
+            services.limits,
+            services.connections,
+            address.peer_host,
+            None if address.tls is None else address.tls.certificate,
         )
+        self.authentication: Authentication | None = None  # whose check takes its time
         self._start = b""  # the protocol header as far as it has come
         self._heartbeat: Heartbeat | None = None
         timeout = max(services.limits.handshake_timeout - since, 0.0)
@@ -198,6 +205,18 @@ class Connection(FrameHandler):
         if self.output.size > ANSWERS_UNREAD:
             self.throttle.stall()
 
+    def carry_out(self, step: Callable[[], None]) -> None:
+        """Do something for the client that is not about a frame; what is wrong is answered as if it were."""
+        self.processing = 0
+        try:
+            step()
+        except AMQPError as error:
+            self.fail(error, 0)
+        except Disconnect as disconnect:
+            self._disconnect(disconnect)
+        except Exception as fault:  # as above
+            self._crash(fault)
+
     # Frames.
 
     def _protocol_header(self, data: bytes) -> bytes:
@@ -293,6 +312,8 @@ class Connection(FrameHandler):
         if self._released:
             return
         self._released = True
+        if self.authentication is not None:
+            self.authentication.abandon()
         self.services.connections.remove(self)
         self.channels.close_all()
         self._alarms.forget(self.throttle)

@@ -9,7 +9,8 @@ from typing import Final, final
 
 from pamqp import commands
 
-from amqpd.auth.sasl import MECHANISMS, authenticate, find_mechanism
+from amqpd.auth.certificate import PeerCertificate
+from amqpd.auth.login import Login, PasswordCheck
 from amqpd.auth.users import User, UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.vhost import VHost
@@ -63,18 +64,29 @@ class Handshake:
 
     Args:
         broker: whose virtual hosts can be opened.
-        users: who can log in.
+        login: who can log in, and how.
         limits: what is offered.
         connections: that are open already.
         peer: the client's address, for users that may log in from this machine only.
+        certificate: that the client has shown, if it has.
     """
 
-    def __init__(self, broker: Broker, users: UserStore, limits: Limits, connections: Connections, peer: str) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        login: Login,
+        limits: Limits,
+        connections: Connections,
+        peer: str,
+        certificate: PeerCertificate | None,
+    ) -> None:
         self._connections = connections
         self._broker = broker
-        self._users = users
+        self._login = login
+        self._users = login.users
         self._limits = limits
         self._peer = peer
+        self._certificate = certificate
         self._user: User | None = None
         self.client_properties: Table = EMPTY_TABLE
         self.mechanism = ""
@@ -91,29 +103,36 @@ class Handshake:
             version_major=0,
             version_minor=9,
             server_properties=server_properties(self._broker.cluster_name, version),
-            mechanisms=" ".join(MECHANISMS).encode(),
+            mechanisms=" ".join(self._login.offered(self._certificate)).encode(),
             locales=b"en_US",
         )
 
-    def start_ok(self, method: commands.Connection.StartOk) -> User:
-        """Authenticate.
+    def start_ok(self, method: commands.Connection.StartOk) -> PasswordCheck:
+        """What has to be checked before the client is let in, which admit() does.
 
         Raises:
-            Disconnect: unknown mechanism or malformed response, or the login was refused and the client does not
-                understand being told so (capability ``authentication_failure_close``).
-            LoginRefused: wrong user or password.
+            Disconnect: unknown mechanism or malformed response.
         """
         self.client_properties = client_properties_of(method)
         self.mechanism = method.mechanism
-        credentials = find_mechanism(method.mechanism).respond(response_of(method))
+        credentials = self._login.credentials(method.mechanism, response_of(method), self._certificate)
         self.login = credentials.user
+        return self._login.begin(credentials, self._peer)
+
+    def admit(self, check: PasswordCheck) -> User:
+        """Let the client in, if the check has shown that it is who it says.
+
+        Raises:
+            Disconnect: it is not, and does not understand being told so (capability ``authentication_failure_close``).
+            LoginRefused: it is not.
+        """
         try:
-            self._user = authenticate(self._users, credentials, self._peer)
+            self._user = self._login.finish(check)
         except LoginRefused as refusal:
             self.refusal = str(refusal.__cause__)
             if has_capability(self.client_properties, "authentication_failure_close"):
                 raise
-            raise Disconnect(f"login of {credentials.user!r} refused: {self.refusal}", LINGER) from refusal
+            raise Disconnect(f"login of {self.login!r} refused: {self.refusal}", LINGER) from refusal
         return self._user
 
     def tune(self) -> commands.Connection.Tune:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from mypy_extensions import mypyc_attr
 
 from amqpd.auth.certificate import PeerCertificate
+from amqpd.auth.login import Login
 from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
 from amqpd.errors import AMQPError
 from amqpd.protocol.limits import Limits
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.session import Session
+from amqpd.protocol.workers import Workers
 
 if TYPE_CHECKING:
     from amqpd.protocol.connection import Connection
@@ -86,6 +88,8 @@ class Services(NamedTuple):
     Args:
         version: of amqpd.
         connections: every open one enters itself.
+        login: how clients come in.
+        workers: check passwords that take long.
     """
 
     broker: Broker
@@ -94,3 +98,5 @@ class Services(NamedTuple):
     observer: Observer
     version: str
     connections: Connections
+    login: Login
+    workers: Workers

@@ -20,6 +20,7 @@ class ConnectionState(Enum):
 
     PROTOCOL_HEADER = "protocol header"
     STARTING = "connection.start_ok"
+    AUTHENTICATING = "the check of a password"
     SECURING = "connection.secure_ok"
     TUNING = "connection.tune_ok"
     OPENING = "connection.open"
@@ -31,6 +32,7 @@ class ConnectionState(Enum):
 LEGAL: Final[Mapping[ConnectionState, frozenset[type[Method]]]] = {
     ConnectionState.PROTOCOL_HEADER: frozenset(),
     ConnectionState.STARTING: frozenset({commands.Connection.StartOk}),
+    ConnectionState.AUTHENTICATING: frozenset(),
     ConnectionState.SECURING: frozenset({commands.Connection.SecureOk}),
     ConnectionState.TUNING: frozenset({commands.Connection.TuneOk}),
     ConnectionState.OPENING: frozenset({commands.Connection.Open}),
@@ -43,6 +45,7 @@ HANDSHAKE: Final = frozenset(
     {
         ConnectionState.PROTOCOL_HEADER,
         ConnectionState.STARTING,
+        ConnectionState.AUTHENTICATING,
         ConnectionState.SECURING,
         ConnectionState.TUNING,
         ConnectionState.OPENING,

@@ -14,8 +14,12 @@ from amqpd.wire.output import Wire
 HELD: Final = 1  # a crowded queue holds its publishers
 BLOCKED: Final = 2  # a resource alarm is set, and the connection published
 STALLED: Final = 4  # the peer asks for answers and does not read them
+EXAMINED: Final = 32  # the client's password is being checked
 WAITING: Final = 16  # its channels keep too much until the disk is done
 RESTING: Final = 8  # others are to have their turn
+
+# Reasons to stop in the middle of what was read.
+STOPPING: Final = BLOCKED | STALLED | EXAMINED
 
 # With so many octets of answers waiting, no more requests are processed.
 ANSWERS_UNREAD: Final = 16 * 1024 * 1024
@@ -90,10 +94,20 @@ class Throttle(Publisher):
     def unblock(self) -> None:
         if not self.blocked:
             return
-        self._reader.paused = self._reasons & STALLED != 0
         self.remove(BLOCKED)
+        self._reader.paused = self._reasons & STOPPING != 0
         if self.on_unblock is not None:
             self.on_unblock()
+
+    def examine(self) -> None:
+        """The client's password is being checked. Stop at once: what it sent ahead is for when it is let in."""
+        self._reader.paused = True
+        self.add(EXAMINED)
+
+    def examined(self) -> None:
+        """It was."""
+        self.remove(EXAMINED)
+        self._reader.paused = self._reasons & STOPPING != 0
 
     def stall(self) -> None:
         """Answers pile up. Stop at once: a few octets of requests can ask for gigabytes of messages."""
@@ -104,8 +118,8 @@ class Throttle(Publisher):
         """The answers have left."""
         if not self._reasons & STALLED:
             return
-        self._reader.paused = self.blocked
         self.remove(STALLED)
+        self._reader.paused = self._reasons & STOPPING != 0
         if self.on_unstall is not None:
             self.on_unstall()
 

@@ -1,4 +1,4 @@
-"""Logging in: what is read from a client's response, and what it is told."""
+"""What is read from a client's response to the SASL mechanisms."""
 
 from __future__ import annotations
 
@@ -8,27 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amqpd.auth.sasl import MECHANISMS, AMQPlain, Credentials, LoginFailure, Plain, authenticate, find_mechanism
-from amqpd.auth.users import UserStore
-from amqpd.errors import Disconnect, LoginRefused
+from amqpd.auth.certificate import PeerCertificate
+from amqpd.auth.sasl import MECHANISMS, AMQPlain, Anonymous, Asked, Credentials, External, Mechanism, Plain
+from amqpd.errors import Disconnect
 from amqpd.wire.table import Field, Table
 
-REFUSED = "ACCESS_REFUSED - Login was refused using authentication mechanism {}. For details see the broker logfile."
+ASKED = Asked(anonymous_user="visitor")
+CERTIFICATE = PeerCertificate("CN=shop,O=Example", "shop", "CN=ca", "2026 - 2027")
 
 
 def amqplain(values: dict[str, object]) -> bytes:
     return Table.of(values).raw
-
-
-def test_the_mechanisms_are_offered_in_this_order() -> None:
-    assert list(MECHANISMS) == ["PLAIN", "AMQPLAIN"]
-
-
-@pytest.mark.parametrize("name", ["plain", "EXTERNAL", "", "PLAIN "])
-def test_a_mechanism_that_is_not_offered_ends_the_connection_after_three_seconds(name: str) -> None:
-    with pytest.raises(Disconnect) as caught:
-        find_mechanism(name)
-    assert caught.value.linger == 3.0
 
 
 @pytest.mark.parametrize(
@@ -41,7 +31,7 @@ def test_a_mechanism_that_is_not_offered_ends_the_connection_after_three_seconds
     ],
 )
 def test_plain_is_nul_user_nul_password(response: bytes, user: str, password: bytes) -> None:
-    assert find_mechanism("PLAIN").respond(response) == Credentials("PLAIN", user, password)
+    assert Plain().respond(response, ASKED) == Credentials("PLAIN", user, password)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +39,13 @@ def test_plain_is_nul_user_nul_password(response: bytes, user: str, password: by
 )
 def test_a_plain_response_of_another_form_ends_the_connection_after_three_seconds(response: bytes) -> None:
     with pytest.raises(Disconnect, match="malformed PLAIN") as caught:
-        Plain().respond(response)
+        Plain().respond(response, ASKED)
     assert caught.value.linger == 3.0
 
 
 def test_amqplain_is_a_table_without_its_length() -> None:
     response = amqplain({"LOGIN": "guest", "PASSWORD": "gr\xfcn", "other": 1})
-    assert find_mechanism("AMQPLAIN").respond(response) == Credentials("AMQPLAIN", "guest", "gr\xfcn".encode())
+    assert AMQPlain().respond(response, ASKED) == Credentials("AMQPLAIN", "guest", "gr\xfcn".encode())
 
 
 @pytest.mark.parametrize(
@@ -73,46 +63,28 @@ def test_amqplain_is_a_table_without_its_length() -> None:
 )
 def test_an_amqplain_response_without_login_and_password_ends_the_connection(response: bytes) -> None:
     with pytest.raises(Disconnect, match="malformed AMQPLAIN") as caught:
-        AMQPlain().respond(response)
+        AMQPlain().respond(response, ASKED)
     assert caught.value.linger == 3.0
 
 
 @given(st.sampled_from(list(MECHANISMS.values())), st.binary())
-def test_no_response_raises_anything_but_disconnect(mechanism: Plain | AMQPlain, response: bytes) -> None:
+def test_no_response_raises_anything_but_disconnect(mechanism: Mechanism, response: bytes) -> None:
     with contextlib.suppress(Disconnect):
-        assert mechanism.respond(response).mechanism == mechanism.name
+        assert mechanism.respond(response, ASKED).mechanism == mechanism.name
 
 
-def test_the_right_password_gives_the_user() -> None:
-    users = UserStore()
-    users.add("guest", b"guest")
-    user = authenticate(users, Credentials("PLAIN", "guest", b"guest"), "127.0.0.1")
-    assert user is users.find("guest")
+@given(st.binary())
+def test_external_takes_the_users_name_from_the_certificate_and_no_password(response: bytes) -> None:
+    assert External().respond(response, Asked(CERTIFICATE)) == Credentials("EXTERNAL", "CN=shop,O=Example", None)
+    by_name = Asked(CERTIFICATE, by_common_name=True)
+    assert External().respond(response, by_name) == Credentials("EXTERNAL", "shop", None)
 
 
-@pytest.mark.parametrize(
-    ("credentials", "peer", "reason"),
-    [
-        (Credentials("PLAIN", "guest", b"wrong"), "127.0.0.1", "wrong password"),
-        (Credentials("AMQPLAIN", "guest", b""), "127.0.0.1", "wrong password"),
-        (Credentials("PLAIN", "nobody", b"guest"), "127.0.0.1", "no such user"),
-        (
-            Credentials("PLAIN", "guest", b"guest"),
-            "10.0.0.1",
-            "this user may only connect from the broker's own machine",
-        ),
-        (Credentials("PLAIN", "empty", b""), "127.0.0.1", "wrong password"),
-    ],
-)
-def test_every_refusal_reads_the_same_for_the_client_and_tells_the_log_why(
-    credentials: Credentials, peer: str, reason: str
-) -> None:
-    users = UserStore()
-    users.add("guest", b"guest")
-    users.add("empty", b"")
-    with pytest.raises(LoginRefused) as caught:
-        authenticate(users, credentials, peer)
-    assert caught.value.reply_text == REFUSED.format(credentials.mechanism)
-    assert (caught.value.code, caught.value.closes_connection, caught.value.about_method) == (403, True, False)
-    assert isinstance(caught.value.__cause__, LoginFailure)
-    assert str(caught.value.__cause__) == reason
+def test_external_without_a_certificate_ends_the_connection() -> None:
+    with pytest.raises(Disconnect, match="no certificate"):
+        External().respond(b"guest", ASKED)
+
+
+@given(st.binary())
+def test_anonymous_is_one_certain_user_whatever_the_client_says(response: bytes) -> None:
+    assert Anonymous().respond(response, ASKED) == Credentials("ANONYMOUS", "visitor", None)

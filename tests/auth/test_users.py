@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from amqpd.auth.password import PasswordError, PasswordRules
 from amqpd.auth.permissions import Permission
 from amqpd.auth.users import User, UserStore, is_loopback
 from tests.builders import World
@@ -106,3 +107,64 @@ def test_a_new_user_with_tags_is_told_twice_and_one_put_unchanged_not_at_all() -
     assert listener.heard_keys() == ["user.created", "user.tags.set"]
     world.users.put(user)
     assert listener.heard_keys() == []
+
+
+# Limits and rules.
+
+
+def test_limits_are_set_one_by_one_and_a_negative_one_is_none() -> None:
+    users = store()
+    users.add("u", b"p")
+    users.set_limits("u", {"max-connections": 3})
+    user = users.set_limits("u", {"max-channels": -1})
+    assert (user.max_connections, user.max_channels) == (3, None)
+    assert user.limits == {"max-connections": 3, "max-channels": -1}
+    user = users.clear_limit("u", "max-connections")
+    assert (user.max_connections, user.limits) == (None, {"max-channels": -1})
+    assert users.find("u") is user
+
+
+def test_a_new_password_leaves_the_limits() -> None:
+    users = store()
+    users.add("u", b"p")
+    users.set_limits("u", {"max-connections": 3})
+    assert users.add("u", b"q").max_connections == 3
+
+
+def test_limits_and_users_that_do_not_exist_are_refused() -> None:
+    users = store()
+    with pytest.raises(KeyError):
+        users.set_limits("u", {"max-channels": 1})
+    users.add("u", b"p")
+    with pytest.raises(ValueError, match="no user limit max-fun"):
+        users.set_limits("u", {"max-fun": 1})
+    with pytest.raises(ValueError, match="no user limit max-fun"):
+        users.clear_limit("u", "max-fun")
+
+
+def test_changes_of_limits_are_told() -> None:
+    world = World()
+    world.users.add("u", b"p")
+    listener = Listener(world)
+    world.users.set_limits("u", {"max-channels": 1}, "someone")
+    world.users.clear_limit("u", "max-channels", "someone")
+    assert [(event.key, event.plain) for event in listener.heard()] == [
+        ("user.limits.set", {"name": "u", "max-channels": 1, "user_who_performed_action": "someone"}),
+        ("user.limits.cleared", {"name": "u", "limit": "max-channels", "user_who_performed_action": "someone"}),
+    ]
+
+
+def test_a_password_that_the_rules_do_not_allow_changes_nothing() -> None:
+    users = UserStore(rules=PasswordRules(8))
+    before = users.add("u", b"long enough")
+    with pytest.raises(PasswordError, match="minimum required password length: 8"):
+        users.add("u", b"short")
+    assert users.find("u") is before
+
+
+def test_a_hash_that_cannot_be_kept_changes_nothing() -> None:
+    users = store()
+    before = users.add("u", b"p")
+    with pytest.raises(PasswordError):
+        users.put(User("u", "!!"))
+    assert users.find("u") is before

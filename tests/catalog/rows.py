@@ -5,13 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from amqpd.catalog.catalog import Catalog, CatalogWrite
-from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, Topology, VHostRow
+from amqpd.catalog.rows import (
+    BindingRow,
+    ExchangeRow,
+    GlobalParameterRow,
+    ParameterRow,
+    PermissionRow,
+    PolicyRow,
+    QueueRow,
+    TopicPermissionRow,
+    Topology,
+    UserRow,
+    VHostRow,
+)
 
 VHOST = VHostRow("/", '{"description":"Default virtual host"}')
 EXCHANGE = ExchangeRow("/", "orders", "topic", False, internal=True, arguments=b"\x01aS\x00\x00\x00\x01b", id=5)
 QUEUE = QueueRow(7, "/", "jobs", "classic", auto_delete=True, arguments=b"")
 BINDING = BindingRow("/", "orders", True, "jobs", "order.#", b"\x01kt\x01")
 POLICY = PolicyRow("/", "ttl", False, "^jobs", "queues", -3, '{"message-ttl":1000}')
+USER = UserRow("u", "hash", "rabbit_password_hashing_sha256", '["management"]', '{"max-channels": 3}')
+PERMISSION = PermissionRow("u", "/", "^c", "^w", "^r")
+TOPIC_PERMISSION = TopicPermissionRow("u", "/", "amq.topic", "^w", "^r")
+PARAMETER = ParameterRow("/", "vhost-limits", "limits", '{"max-queues": 5}')
+GLOBAL_PARAMETER = GlobalParameterRow("cluster_name", '"here"')
 
 
 def queue(number: int, name: str | None = None, vhost: str = "/") -> QueueRow:

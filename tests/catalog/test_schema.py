@@ -94,3 +94,22 @@ def test_a_transaction_in_which_something_is_raised_is_undone(connection: sqlite
         interrupted()
     assert not connection.in_transaction
     assert schema.count_start(connection) == 1
+
+
+def test_a_file_from_before_accounts_has_the_default_virtual_host_and_no_user_yet(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", 2)
+    schema.migrate(connection)
+    schema.count_start(connection)
+    monkeypatch.setattr(schema, "VERSION", version)
+    schema.migrate(connection)
+    assert connection.execute("SELECT * FROM vhosts").fetchall() == [("/", "{}")]
+    assert connection.execute("SELECT value FROM counters WHERE name = 'seeded'").fetchall() == [(0,)]
+    assert connection.execute("SELECT * FROM users").fetchall() == []
+
+
+def test_a_new_file_has_no_virtual_host(connection: sqlite3.Connection) -> None:
+    schema.migrate(connection)
+    assert connection.execute("SELECT * FROM vhosts").fetchall() == []

@@ -24,12 +24,12 @@ def auth(request: Request) -> Answer:
     return Answer(content={"oauth_enabled": False, "enable_uaa": False})
 
 
-def login(request: Request) -> Answer:
+async def login(request: Request) -> Answer:
     """Does this name have this password? They come as an HTML form sends them."""
     form = parse_qs(request.content.decode("utf-8", "replace"))
     name, password = (form.get(key, [""])[0] for key in ("username", "password"))
     encoded = base64.b64encode(f"{name}:{password}".encode()).decode()
-    check_tag(user_of(request.node, f"Basic {encoded}", request.peer), Tag.MANAGEMENT)
+    check_tag(await user_of(request.node, f"Basic {encoded}", request.peer), Tag.MANAGEMENT)
     return Answer(content="ok")
 
 

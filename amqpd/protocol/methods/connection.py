@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pamqp import commands
 
-from amqpd.errors import Disconnect, LoginRefused, NotAllowed
-from amqpd.protocol.events import login_failed, login_succeeded
+from amqpd.errors import NotAllowed
+from amqpd.protocol.authentication import Authentication
 from amqpd.protocol.state import ConnectionState
 from amqpd.wire.methods import make
 
@@ -17,16 +17,7 @@ if TYPE_CHECKING:
 
 def start_ok(connection: Connection, method: commands.Connection.StartOk) -> None:
     """Log in, and offer limits."""
-    handshake = connection.handshake
-    try:
-        user = handshake.start_ok(method)
-    except (LoginRefused, Disconnect) as error:
-        login_failed(connection.events, connection, error)
-        raise
-    connection.services.observer.authenticated(connection, user.name)
-    login_succeeded(connection.events, connection)
-    connection.send(handshake.tune())
-    connection.state = ConnectionState.TUNING
+    Authentication(connection).begin(method)
 
 
 def secure_ok(connection: Connection, method: commands.Connection.SecureOk) -> None:

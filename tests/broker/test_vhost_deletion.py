@@ -1,0 +1,170 @@
+"""Deleting a virtual host: nothing of it is left, neither in memory nor on the disk, and its connections end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pamqp import commands
+
+from amqpd.auth.permissions import Permission
+from amqpd.auth.topics import TopicPermission
+from amqpd.broker.declaration import ExchangeSpec
+from amqpd.broker.policy import Policy
+from amqpd.broker.queues.base import QueueSpec
+from amqpd.broker.vhost import VHost
+from amqpd.catalog.rows import Topology
+from amqpd.wire.properties import Properties
+from amqpd.wire.table import EMPTY_TABLE, Table
+from tests.builders import World, message
+from tests.listener import Listener
+from tests.stores import Store
+
+ALL = Permission(".*", ".*", ".*")
+KINDS = ("classic", "quorum", "stream")
+DURABLE = Properties.of(delivery_mode=2)
+
+
+def furnish(world: World, name: str = "other") -> VHost:
+    """A virtual host with one of everything that can be in one."""
+    vhost = world.broker.create_vhost(name)
+    exchange = vhost.create_exchange("x", ExchangeSpec("topic", True, False, False))
+    for kind in KINDS:
+        queue = vhost.create_queue(kind, QueueSpec(True, None, False, Table.of({"x-queue-type": kind})))
+        vhost.bind(exchange, queue, "k", EMPTY_TABLE)
+        queue.publish(message(DURABLE, b"m"))
+    vhost.set_policy(Policy("p", ".*", {"max-length": 5}))
+    vhost.set_policy(Policy("p", ".*", {"max-length": 9}, is_operator=True))
+    world.broker.limits.set_one(vhost, "max-queues", 5)
+    world.users.permissions.set("guest", name, ALL)
+    world.users.topic_permissions.set("guest", name, "x", TopicPermission(".*", ".*"))
+    world.finish()
+    return vhost
+
+
+def test_nothing_is_left_in_memory() -> None:
+    world = World()
+    furnish(world)
+    assert world.broker.delete_vhost("other")
+    assert list(world.broker.vhosts) == ["/"]
+    assert world.users.permissions.find("guest", "other") is None
+    assert world.users.topic_permissions.find("guest", "other", "x") is None
+    assert not world.broker.delete_vhost("other")
+    world.finish()
+
+
+def test_one_of_the_same_name_that_comes_later_has_nothing_of_it() -> None:
+    world = World()
+    furnish(world)
+    world.broker.delete_vhost("other")
+    again = world.broker.create_vhost("other")
+    assert (list(again.queues), again.max_queues, again.parameters) == ([], None, {})
+    assert again.policies.user_policies() == again.policies.operator_policies() == []
+    assert world.users.permissions.find("guest", "other") is None
+
+
+def test_nothing_is_left_in_the_catalog_or_among_the_files(tmp_path: Path) -> None:
+    world = World(store=Store(tmp_path))
+    before = topology(world)
+    files = set(world.store.memory.names("queues")) if world.store is not None else set()
+    furnish(world)
+    assert topology(world) != before
+    assert world.store is not None
+    assert len(world.store.memory.names("queues")) == len(files) + len(KINDS)
+    world.broker.delete_vhost("other")
+    world.finish()
+    assert topology(world) == before
+    assert set(world.store.memory.names("queues")) == files
+    assert list(world.restarted().broker.vhosts) == ["/"]
+
+
+def topology(world: World) -> Topology:
+    """What the catalog holds when all is written."""
+    world.finish()
+    catalog = world.storage.catalog
+    assert catalog is not None
+    return catalog.load()
+
+
+def test_the_default_virtual_host_can_go_and_stays_gone(tmp_path: Path) -> None:
+    world = World(store=Store(tmp_path))
+    world.broker.delete_vhost("/")
+    world.broker.create_vhost("other")
+    world.finish()
+    again = world.restarted()
+    assert list(again.broker.vhosts) == ["other"]
+    assert [user.name for user in again.users] == ["guest"]
+    assert list(again.users.permissions) == []
+
+
+def test_its_connections_are_closed_and_told_why() -> None:
+    world = World()
+    furnish(world)
+    client, stays = world.raw_client(), world.client()
+    client.handshake(vhost="other")
+    client.open(1)
+    client.send(1, commands.Basic.Consume, queue="classic", consumer_tag="c")
+    client.take()
+    world.broker.delete_vhost("other")
+    world.finish()
+    *_, (number, close) = client.received()
+    assert isinstance(close, commands.Connection.Close)
+    assert (number, close.reply_code, close.class_id, close.method_id) == (0, 320, 0, 0)
+    assert close.reply_text == "CONNECTION_FORCED - vhost 'other' is deleted"
+    assert world.services.connections.of_vhost("other") == 0
+    stays.open(1)
+    assert world.observer.crashes == []
+
+
+def test_a_client_in_the_middle_of_its_handshake_is_told_that_it_is_not_found() -> None:
+    world = World()
+    world.broker.create_vhost("other")
+    world.users.permissions.set("guest", "other", ALL)
+    client = world.raw_client()
+    client.log_in()
+    world.broker.delete_vhost("other")
+    client.send(0, commands.Connection.Open, virtual_host="other")
+    close = client.receive_one(0, commands.Connection.Close)
+    assert (close.reply_code, close.reply_text) == (530, "NOT_ALLOWED - vhost other not found")
+
+
+def test_exclusive_queues_and_unsettled_deliveries_go_with_it() -> None:
+    world = World()
+    vhost = furnish(world)
+    client = world.raw_client()
+    client.handshake(vhost="other")
+    client.open(1)
+    client.send(1, commands.Queue.Declare, queue="mine", exclusive=True)
+    client.send(1, commands.Basic.Get, queue="classic")
+    client.send(1, commands.Tx.Select)
+    world.broker.delete_vhost("other")
+    world.finish()
+    assert vhost.queues == {}
+    assert world.observer.crashes == []
+
+
+def test_it_is_told_after_everything_in_it() -> None:
+    world = World()
+    furnish(world)
+    listener = Listener(world)
+    world.broker.delete_vhost("other", "someone")
+    events = listener.heard()
+    assert events[-1].plain == {"name": "other", "user_who_performed_action": "someone"}
+    assert events[-1].key == "vhost.deleted"
+    assert [event["name"] for event in events if event.key == "queue.deleted"] == list(KINDS)
+    assert {event["user_who_performed_action"] for event in events} == {"someone"}
+
+
+def test_events_end_with_the_virtual_host_that_has_them() -> None:
+    world = World()
+    Listener(world)
+    world.broker.delete_vhost("/")
+    assert not world.broker.events.wanted
+    world.broker.create_vhost("other")
+    world.finish()
+
+
+@pytest.mark.parametrize("name", ["", "v" * 256])
+def test_a_name_that_no_client_could_open_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="1 to 255 octets"):
+        World().broker.create_vhost(name)
