@@ -31,9 +31,17 @@ class AmqpdServer:
         port: AMQP port, 0 for any free one.
         options: more command line options.
         management_port: of the HTTP API; None leaves it off.
+        wrapper: a command that starts the broker's, such as prlimit.
     """
 
-    def __init__(self, port: int = 0, options: tuple[str, ...] = (), management_port: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        options: tuple[str, ...] = (),
+        management_port: int | None = None,
+        wrapper: tuple[str, ...] = (),
+    ) -> None:
+        self._wrapper = wrapper
         self._port = port
         self._management = (
             ["--no-management"] if management_port is None else ["--management-port", str(management_port)]
@@ -73,13 +81,22 @@ class AmqpdServer:
     def _command(self) -> list[str]:
         program = shlex.split(os.environ.get("AMQPD_COMMAND", "")) or [sys.executable, "-m", "amqpd"]
         ready = ["--ready-file", str(self._ready)]
-        return [*program, "--port", str(self._port), *self._management, "--memory", *ready, *self._options]
+        return [
+            *self._wrapper,
+            *program,
+            "--port",
+            str(self._port),
+            *self._management,
+            "--memory",
+            *ready,
+            *self._options,
+        ]
 
     def _start(self) -> Broker:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(self._command(), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
         ready = eventually(self._read_ready, "amqpd is ready", START_SECONDS)
-        return Broker("amqpd", "127.0.0.1", int(ready["ports"]["amqp"]), int(ready["pid"]))
+        return Broker("amqpd", "127.0.0.1", int(ready["ports"]["amqp"]), int(ready["pid"]), ports=ready["ports"])
 
     def _read_ready(self) -> dict[str, Any] | None:
         if self._running.poll() is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class Broker:
         host: address it listens on.
         port: its AMQP port.
         pid: process id of the broker.
+        ports: all that it listens on, by name, where that is known.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Broker:
     pid: int
     username: str = "guest"
     password: str = "guest"
+    ports: dict[str, int] = field(default_factory=dict)
 
     @property
     def url(self) -> str:

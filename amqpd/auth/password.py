@@ -129,7 +129,7 @@ def matches(password: bytes, password_hash: str, algorithm: str = DEFAULT_ALGORI
 
 def _matches_bcrypt(password: bytes, password_hash: str) -> bool:
     require_bcrypt()
-    bcrypt = import_module("bcrypt")  # only those who need it have it, and mypyc must not look for it
+    bcrypt = import_module("bcrypt")  # mypyc would insist that it is there, which it need not be where amqpd is built
     try:
         return bool(bcrypt.checkpw(password[:_BCRYPT_OCTETS], password_hash.encode()))
     except ValueError:  # not a hash of bcrypt, or a password with NUL

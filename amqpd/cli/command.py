@@ -12,6 +12,7 @@ from amqpd.cli.check_data import check_data
 from amqpd.cli.options import BAD_CONFIGURATION, ConfigCommand, configuration
 from amqpd.cli.stream import stream
 from amqpd.cli.super_stream import super_stream
+from amqpd.cli.tls import tls
 from amqpd.config import ConfigError
 
 VERSION_HELP = "Show the version, and whether it is the compiled form, and exit."
@@ -70,6 +71,7 @@ cli.add_command(bench)
 cli.add_command(check_data)
 cli.add_command(stream)
 cli.add_command(super_stream)
+cli.add_command(tls)
 
 
 def main() -> None:

@@ -98,6 +98,9 @@ class Acceptor:
             self._pause(NO_FILES, RETRY)
             return False
         sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # Without it a peer's confirms, and every TLS handshake, wait for delayed acknowledgements of TCP.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = sock.fileno()  # the lowest that was free: a high one means that so many files are open
         self._serve(sock, self._gate.enter())
         if number >= self._highest:

@@ -50,7 +50,7 @@ def connection_opened(events: Events, connection: Connection, session: Session) 
         "port": address.port,
         "peer_host": address.peer_host,
         "peer_port": address.peer_port,
-        "ssl": False,
+        "ssl": address.tls is not None,
         "timeout": handshake.heartbeat,
         "frame_max": handshake.frame_max,
         "channel_max": handshake.channel_max,
@@ -150,5 +150,5 @@ def login_fields(connection: Connection) -> dict[str, object]:
         "peer_port": address.peer_port,
         "protocol": PROTOCOL,
         "auth_mechanism": handshake.mechanism,
-        "ssl": False,
+        "ssl": address.tls is not None,
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -11,6 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from interop.broker import Broker
 
+NODE = Path(__file__).resolve().parent / "node"
 Connect = Callable[..., pika.BlockingConnection]
 
 
@@ -36,6 +39,14 @@ def connect(broker: Broker) -> Iterator[Connect]:
 def channel(connect: Connect) -> BlockingChannel:
     """A pika channel on a connection of its own."""
     return connect().channel()
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> None:
+    """The locked npm packages, installed unless they are already."""
+    installed, lock = NODE / "node_modules/.package-lock.json", NODE / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE, check=True)
 
 
 @pytest.fixture

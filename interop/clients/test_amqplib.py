@@ -14,16 +14,8 @@ from interop.broker import Broker
 NODE = Path(__file__).resolve().parent / "node"
 
 
-@pytest.fixture(scope="module")
-def modules() -> None:
-    """The locked npm packages, installed unless they are already."""
-    installed, lock = NODE / "node_modules/.package-lock.json", NODE / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE, check=True)
-
-
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
-@pytest.mark.usefixtures("modules")
+@pytest.mark.usefixtures("node_modules")
 @pytest.mark.timeout(90)  # the first run installs the packages
 @pytest.mark.parametrize("program", sorted(path.name for path in NODE.glob("*.test.js")))
 def test_amqplib(broker: Broker, program: str) -> None:
