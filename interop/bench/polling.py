@@ -4,9 +4,9 @@
     python -m interop.bench.polling --port 5672 --management-port 15672 [--queues 10000] [--rounds 3] [--seconds 4]
 
 The broker must run and be empty. Queues are declared first. Then messages of 16 octets, 10,000 a second or --rate, go
-through a queue of their own while the API is polled in one way after the other, several rounds of all ways in turn; the first way
-is not to poll. Figures are medians of the rounds: the latency of the messages, and the time from a request to the last
-octet of its answer. Needs a C compiler, as compare.py.
+through a queue of their own while the API is polled in one way after the other, several rounds of all ways in turn; the
+first way is not to poll. Figures are medians of the rounds: the latency of the messages, and the time from a request to
+the last octet of its answer. Needs a C compiler, as compare.py.
 """
 
 from __future__ import annotations
