@@ -233,6 +233,15 @@ class Config:
         Literal["text", "json"],
         Setting("Logging and start", Choice("text", "json"), "Lines for people, or one JSON object a line."),
     ] = "text"
+    definitions: Annotated[
+        Path | None,
+        Setting(
+            "Logging and start",
+            File(),
+            "Definitions to import at the start: a JSON file, or a directory of them.",
+            "none are imported",
+        ),
+    ] = None
     ready_file: Annotated[
         Path | None,
         Setting("Logging and start", File(), "Written when ready: JSON with pid, ports and urls.", "not written"),

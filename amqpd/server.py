@@ -21,7 +21,7 @@ from amqpd import __version__
 from amqpd.auth.login import Login, LoginPolicy
 from amqpd.auth.password import PasswordRules
 from amqpd.auth.recovery import restore_accounts
-from amqpd.auth.seed import FirstUser, seed
+from amqpd.auth.seed import FirstUser, seed, seed_vhost
 from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
@@ -30,6 +30,8 @@ from amqpd.catalog.directory import DataDirectory, DataDirectoryError
 from amqpd.catalog.faults import CatalogError
 from amqpd.clock import Clock, SystemClock
 from amqpd.config import Config
+from amqpd.definitions.files import FileError
+from amqpd.loading import Loading
 from amqpd.log.damage import NewerFormat
 from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
 from amqpd.management.node import Listener, Node
@@ -66,7 +68,7 @@ CANNOT_START: Final = 1
 PROTOCOLS: Final = {"amqp": "amqp", "amqps": "amqp/ssl", "http": "http", "https": "https"}
 SECURE: Final = frozenset({"amqps", "https"})
 RELOAD: Final = (signal.SIGHUP,) if sys.platform != "win32" else ()
-BAD_DATA_DIRECTORY: Final = 2
+BAD_DATA: Final = 2  # a data directory or definitions that cannot be used
 BAD_CONFIGURATION: Final = 2
 # Objects that live long (messages waiting in queues) make the default thresholds stop everything for 90 ms a time.
 GC_THRESHOLDS: Final = (50_000, 20, 100)
@@ -82,12 +84,14 @@ class Server:
 
     Raises:
         DataDirectoryError, CatalogError: the data directory cannot be used.
+        FileError: the definitions cannot be read.
         TLSError: a certificate cannot be used.
     """
 
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
+        self._loading = Loading(config.definitions, clock, logger.getChild("definitions"), sys.stderr)
         self.certificates = certificates_of(config)  # before anything is opened
         self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)
@@ -98,7 +102,7 @@ class Server:
         )
         self.users = UserStore(self.broker, loopback_users=config.loopback_users, rules=password_rules_of(config))
         if self._directory is None:
-            seed(self.broker, self.users, first_user_of(config))
+            self._seed()
         self._workers = ThreadWorkers(self.context)
         self.connections = Connections(self.context)
         self.connections.watch(self.broker, self.users)
@@ -131,11 +135,13 @@ class Server:
         Raises:
             ListenError: an address cannot be listened on.
             NewerFormat, CatalogError, OSError: the data directory cannot be used.
+            FileError: the definitions cannot be imported.
         """
         sockets = self._bind()
         self._http_sockets = bind_http(self.config, tls=self.certificates is not None)
         if self._directory is not None:
             self._recover(self._directory)
+        self._loading.run(self.broker, self.users)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
         self._listen(sockets)
@@ -194,6 +200,14 @@ class Server:
         gc.freeze()
         return make_app(self.node, self._logger.getChild("management"))
 
+    def _seed(self) -> None:
+        """Make what a new broker has; definitions with users stand in for its first user."""
+        if self._loading.brings_users:
+            seed_vhost(self.broker)
+        else:
+            seed(self.broker, self.users, first_user_of(self.config))
+        self._loading.tell_of_first_user(self.config.default_user)
+
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
         logger = self._logger.getChild("storage")
@@ -204,7 +218,7 @@ class Server:
             Recovery(self.broker, topology, self._report).run()
             restore_accounts(self.users, topology, self._report)
             if not topology.seeded:
-                seed(self.broker, self.users, first_user_of(self.config))
+                self._seed()
         finally:
             self._report.end()
         self._disk = DiskThread(self.context, asyncio.get_running_loop())
@@ -265,9 +279,9 @@ def run(config: Config) -> int:
     except ListenError as error:
         sys.stderr.write(f"amqpd: {error}\n")
         return CANNOT_START
-    except (DataDirectoryError, CatalogError, NewerFormat) as error:
+    except (DataDirectoryError, CatalogError, NewerFormat, FileError) as error:
         sys.stderr.write(f"amqpd: {error}\n")
-        return BAD_DATA_DIRECTORY
+        return BAD_DATA
     except TLSError as error:
         sys.stderr.write(f"amqpd: {error}\n")
         return BAD_CONFIGURATION

@@ -81,6 +81,11 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("memory_high_watermark", "512MB", 512e6),
         ("consumer_max_per_channel", "10", 10),
         ("consumer_max_per_channel", "none", None),
+        ("default_user_tags", "a, b,a", ("a", "b")),
+        ("loopback_users", "none", ()),
+        ("auth_mechanisms", "PLAIN,ANONYMOUS", ("PLAIN", "ANONYMOUS")),
+        ("ssl_cert_login_from", "common_name", "common_name"),
+        ("default_write", "^a", "^a"),
         ("log_format", "json", "json"),
         ("ready_file", "/run/ready", Path("/run/ready")),
     ],
@@ -107,6 +112,13 @@ def test_a_repeated_host_option_gives_all_its_addresses() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("auth_mechanisms", "plain"),
+        ("auth_mechanisms", "PLAIN,"),
+        ("loopback_users", ""),
+        ("loopback_users", 5),
+        ("default_read", "("),
+        ("default_read", 5),
+        ("default_user", ""),
         ("port", "-1"),
         ("port", "65536"),
         ("port", "5672x"),
@@ -263,3 +275,10 @@ def test_the_documentation_lists_every_option_in_order() -> None:
     page = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
     rows = [line.split("`")[1] for line in page.read_text("utf-8").splitlines() if line.startswith("| `")]
     assert rows == list(SETTINGS)
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_file("default_pass = 918273")
+    assert "918273" not in str(caught.value)
+    assert "s3cret" not in repr(load({"default_pass": "s3cret"}, HOME))

@@ -29,6 +29,7 @@ ROWS = (
     ("net",),
     ("management",),
     ("check", "opening", "progress"),
+    ("loading",),
     ("server", "bench"),
     ("cli", "testing"),
     ("__main__",),

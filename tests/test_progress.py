@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from amqpd.clock import ManualClock
+from amqpd.definitions.importing import Import
+from amqpd.definitions.reading import read
 from amqpd.log.damage import Damage
 from amqpd.logs import configure
-from amqpd.progress import StorageReport
+from amqpd.progress import ImportReport, StorageReport
+from tests.builders import World
 
 pytestmark = pytest.mark.usefixtures("loggers_as_before")
 
@@ -143,3 +148,41 @@ def test_later_damage_is_a_line_in_the_log(clock: ManualClock) -> None:
     stream = io.StringIO()
     reporting(clock, stream).damaged(DAMAGE)
     assert logged(stream) == [{"event": "storage.damaged", "damage": str(DAMAGE)}]
+
+
+def importing(clock: ManualClock, stream: io.StringIO) -> None:
+    """Import two queues, each of which takes 1.1 seconds."""
+    world = World(clock=clock)
+    definitions = read({"queues": [{"name": "a", "vhost": "/"}, {"name": "b", "vhost": "/"}]})
+    report = ImportReport(Path("d.json"), clock, configure("info", "json", stream), stream)
+    report.run(SlowImport(world.broker, world.users, definitions))
+
+
+class SlowImport(Import):
+    """An import that takes its time for every step."""
+
+    def steps(self) -> Iterator[None]:
+        for _ in super().steps():
+            clock = self._broker.context.clock
+            assert isinstance(clock, ManualClock)
+            clock.advance(1.1)
+            yield
+
+
+def test_a_long_import_is_a_bar_on_a_terminal(clock: ManualClock) -> None:
+    terminal = Terminal()
+    importing(clock, terminal)
+    bar, imported, _ = terminal.screen()
+    assert bar == "importing [########################] 100 %  2 of 2 rows of d.json"
+    assert json.loads(imported)["queues"] == 2
+
+
+def test_a_long_import_is_told_in_the_log(clock: ManualClock) -> None:
+    stream = io.StringIO()
+    importing(clock, stream)
+    assert [found["event"] for found in logged(stream)] == [
+        "definitions.importing",
+        "definitions.importing",
+        "definitions.imported",
+    ]
+    assert logged(stream)[1] == {"event": "definitions.importing", "file": "d.json", "rows": 2, "rows_total": 2}

@@ -21,6 +21,7 @@ import pytest
 
 import amqpd
 from amqpd import __version__
+from amqpd.catalog.catalog import Catalog
 from amqpd.cli.control import NoAnswerError, exchanged
 from amqpd.clock import ManualClock
 from amqpd.config import Config
@@ -34,6 +35,7 @@ from tests.net.peers import OPENING
 
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0  # promised
+GUEST_HASH = "9/1i+jKFRpbTRV1PtRnzFFYibT3cEpP92JeZ8YKGtflf4e/u"
 SHUTDOWN = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"
 
 
@@ -272,6 +274,39 @@ def test_a_broker_that_keeps_nothing_makes_no_socket_either(amqpds: Amqpds, tmp_
     assert not directory.exists()
 
 
+# Accounts.
+
+
+def login(process: Process, user: str, password: str, vhost: str) -> pika.BlockingConnection:
+    credentials = pika.PlainCredentials(user, password)
+    port = process.ready()["ports"]["amqp"]
+    return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port, vhost, credentials))
+
+
+def test_the_first_user_of_a_data_directory_is_as_configured_and_stays(amqpds: Amqpds, tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    first = ("--default-user", "admin", "--default-pass", "s3cret", "--default-vhost", "shop")
+    process = amqpds.start("--data-dir", str(directory), *first, "--default-write", "^a")
+    connection = login(process, "admin", "s3cret", "shop")
+    channel = connection.channel()
+    channel.queue_declare("q")
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="write access to queue 'q' in vhost 'shop'"):
+        channel.queue_bind("q", "amq.topic", "k")
+    connection.close()
+    process.signal(signal.SIGKILL)
+    process.ended()
+    process = amqpds.start("--data-dir", str(directory), "--default-user", "other", "--default-pass", "other")
+    login(process, "admin", "s3cret", "shop").close()
+    process.signal(signal.SIGTERM)
+    _, _, log = process.ended()
+    assert "s3cret" not in log
+    catalog = Catalog.open(directory / "catalog.sqlite", syncs=False)
+    found = catalog.load()
+    catalog.close()
+    assert [row.name for row in found.users] == ["admin"]
+    assert [row.name for row in found.vhosts] == ["shop"]
+
+
 def read_until(sock: socket.socket, octets: bytes) -> None:
     """Read until these octets have come."""
     sock.settimeout(STOP_SECONDS)
@@ -362,3 +397,45 @@ def test_the_ready_file_is_complete_or_not_there(tmp_path: Path) -> None:
     write_ready_file(path, server())
     assert json.loads(path.read_text()) == {"pid": os.getpid(), "ports": {}, "urls": {}}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_definitions_are_there_when_the_first_client_comes(amqpds: Amqpds, tmp_path: Path) -> None:
+    path = tmp_path / "definitions.json"
+    document = {
+        "users": [{"name": "app", "tags": "administrator", "password_hash": GUEST_HASH}],
+        "vhosts": [{"name": "shop"}],
+        "permissions": [{"user": "app", "vhost": "shop", "configure": "", "write": "", "read": ".*"}],
+        "queues": [{"name": "orders", "vhost": "shop", "type": "quorum"}],
+    }
+    path.write_text(json.dumps(document))
+    process = amqpds.start("--definitions", str(path), "--data-dir", str(tmp_path / "data"))
+    parameters = pika.ConnectionParameters(
+        "127.0.0.1", process.port(), "shop", pika.PlainCredentials("app", "guest"), socket_timeout=10
+    )
+    with pika.BlockingConnection(parameters) as connection:
+        assert connection.channel().queue_declare("orders", passive=True).method.queue == "orders"
+    guest = pika.ConnectionParameters("127.0.0.1", process.port(), socket_timeout=10)
+    with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+        pika.BlockingConnection(guest)
+    process.signal(signal.SIGTERM)
+    status, _, errors = process.ended()
+    assert status == 0
+    assert "not created, for the definitions bring users" in errors
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ('{"queues": [{"name": "q", "vhost": "nope"}]}', "queues[0] \"q\": there is no virtual host 'nope'."),
+        ("{", "not JSON: Expecting property name enclosed in double quotes (line 1, column 2)."),
+    ],
+)
+def test_definitions_that_cannot_be_imported_stop_the_start(
+    amqpds: Amqpds, tmp_path: Path, document: str, reason: str
+) -> None:
+    path = tmp_path / "definitions.json"
+    path.write_text(document)
+    process = amqpds.start("--definitions", str(path))
+    status, output, errors = process.ended()
+    assert (status, output) == (2, "")
+    assert errors.splitlines()[-1] == f"amqpd: The definitions file {path} cannot be imported: {reason}"

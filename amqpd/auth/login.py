@@ -103,6 +103,11 @@ class Login:
         self._seen: dict[str, tuple[User, bytes]] = {}  # users whose check is slow, and a digest of their password
         self._policy = policy or LoginPolicy()
 
+    @property
+    def mechanisms(self) -> list[str]:
+        """Those that are configured."""
+        return list(self._policy.mechanisms)
+
     def offered(self, certificate: PeerCertificate | None) -> list[str]:
         """The mechanisms for a client with this certificate, or without."""
         return [name for name in self._policy.mechanisms if name != External.name or certificate is not None]

@@ -34,10 +34,15 @@ def seed(broker: Broker, users: UserStore, first: FirstUser | None = None) -> No
     """
     first = first or FirstUser()
     permission = Permission(first.configure, first.write, first.read)
-    if broker.default_vhost not in broker.vhosts:
-        broker.create_vhost(broker.default_vhost, VHostMetadata("Default virtual host"))
+    seed_vhost(broker)
     users.put(User(first.name, users.hash(first.password, checked=False), tags=first.tags))
     users.permissions.set(first.name, broker.default_vhost, permission)
+
+
+def seed_vhost(broker: Broker) -> None:
+    """Make the default virtual host only, for users come from elsewhere. From now on nobody seeds again."""
+    if broker.default_vhost not in broker.vhosts:
+        broker.create_vhost(broker.default_vhost, VHostMetadata("Default virtual host"))
     catalog = broker.context.storage.changing()
     if catalog is not None:
         catalog.mark_seeded()

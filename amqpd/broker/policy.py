@@ -100,6 +100,14 @@ class _Age(_Value):
 
 
 @final
+class _Anything(_Value):
+    """Whatever JSON holds, for nobody looks at it."""
+
+    def accepts(self, value: object) -> bool:
+        return True
+
+
+@final
 class _Key:
     """One setting.
 
@@ -133,6 +141,13 @@ _KEYS: Final[dict[str, _Key]] = {
     "expires": _Key(_Integer(1, _TEN_YEARS), "queue expiry", _NOT_STREAM, operator=True),
     "federation-upstream": _Key(_Text(), "federation upstream name"),
     "federation-upstream-set": _Key(_Text(), "federation upstream set name"),
+    # Of mirrored queues, which RabbitMQ had up to 3.13: one node needs none, but old definitions carry them.
+    "ha-mode": _Key(_Word("all", "exactly", "nodes"), "ha-mode value"),
+    "ha-params": _Key(_Anything(), "ha-params value"),
+    "ha-promote-on-failure": _Key(_Word("always", "when-synced"), "ha-promote-on-failure value"),
+    "ha-promote-on-shutdown": _Key(_Word("always", "when-synced"), "ha-promote-on-shutdown value"),
+    "ha-sync-batch-size": _Key(_Integer(1), "ha-sync-batch-size value"),
+    "ha-sync-mode": _Key(_Word("automatic", "manual"), "ha-sync-mode value"),
     "initial-cluster-size": _Key(_COUNT, "cluster size", _STREAM_ONLY),
     "max-age": _Key(_Age(), "max age", _STREAM_ONLY),
     "max-in-memory-bytes": _Key(_COUNT, "maximum memory in bytes", _QUORUM_ONLY, operator=True),

@@ -15,6 +15,7 @@ from amqpd.management.resources import (
     health,
     identity,
     limits,
+    logins,
     messages,
     nodes,
     overview,
@@ -46,6 +47,7 @@ ROUTES: Final = (
     *policies.ROUTES,
     *parameters.ROUTES,
     *limits.ROUTES,
+    *logins.ROUTES,
     *features.ROUTES,
     *health.ROUTES,
 )

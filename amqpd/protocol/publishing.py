@@ -129,17 +129,23 @@ class Publishing:
         """
         # HOT: once per published message
         channel = self._channel
+        confirms = channel.confirms
+        if confirms is not None:
+            confirms.expect()
         outcome: i64 = SAFE
+        outstanding: i64 = 0
         for sink in sinks:
             answer = sink.publish(message)
+            if answer > SAFE:
+                outstanding += 1
             if answer != SAFE and outcome != REFUSED:
                 outcome = REFUSED if answer == REFUSED else max(answer, outcome)
             if sink.crowded:
                 sink.hold(channel.throttle)
         if mandatory and not sinks:
             channel.return_message(message)
-        if channel.confirms is not None:
-            channel.confirms.answer(outcome, sinks)
+        if confirms is not None:
+            confirms.answer(outcome, sinks, outstanding)
         return outcome
 
     def count(self) -> None:

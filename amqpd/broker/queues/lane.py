@@ -20,7 +20,8 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Backlog, Dead
+from amqpd.broker.queues.backlog import Backlog
+from amqpd.broker.queues.dead import Dead
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.queues.room import ALL, NOTHING, Room
 from amqpd.broker.records import Stored

@@ -8,7 +8,7 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Dead
+from amqpd.broker.queues.dead import Dead
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.priorities import LEVEL_BITS, LEVEL_MASK
 from amqpd.broker.queues.ready import Ready

@@ -6,10 +6,8 @@ import base64
 from typing import Final
 from urllib.parse import parse_qs
 
-from amqpd.auth.password import SALT_LENGTH, hash_password
 from amqpd.management.answer import Answer
 from amqpd.management.auth import Tag, check_tag, user_of
-from amqpd.management.errors import BadRequest
 from amqpd.management.request import Request
 from amqpd.management.router import route
 
@@ -33,18 +31,8 @@ async def login(request: Request) -> Answer:
     return Answer(content="ok")
 
 
-def hash_a_password(request: Request) -> Answer:
-    """The hash that definitions and ``password_hash`` take for a password."""
-    password = request.path["password"].encode("utf-8", "surrogateescape")
-    if not password:
-        raise BadRequest("An empty password cannot be hashed: it never matches.")
-    salt = request.node.broker.context.random_bytes(SALT_LENGTH)
-    return Answer(content={"ok": hash_password(password, salt)})
-
-
 ROUTES: Final = (
     route("/whoami", get=whoami),
     route("/auth", Tag.NOBODY, get=auth),
-    route("/auth/hash_password/{password}", Tag.ADMINISTRATOR, get=hash_a_password),
     route("/login", Tag.NOBODY, post=login),
 )

@@ -132,9 +132,14 @@ GC_QUEUES: Final = (
 )
 
 
-def described(names: list[str], descriptions: dict[str, str]) -> list[dict[str, object]]:
-    """Names with what they stand for."""
-    return [{"name": name, "description": descriptions.get(name, ""), "enabled": True} for name in sorted(names)]
+def described(
+    names: list[str], descriptions: dict[str, str], enabled: list[str] | None = None
+) -> list[dict[str, object]]:
+    """Names with what they stand for; all are enabled if it is not said which."""
+    return [
+        {"name": name, "description": descriptions.get(name, ""), "enabled": enabled is None or name in enabled}
+        for name in sorted(names)
+    ]
 
 
 def exchange_types() -> list[dict[str, object]]:
@@ -195,7 +200,9 @@ def churn_column(name: str) -> Column:
 COLUMNS: Final = Columns(
     {
         "applications": lambda request, node: applications(request),
-        "auth_mechanisms": lambda request, node: described(list(MECHANISMS), MECHANISM_DESCRIPTIONS),
+        "auth_mechanisms": lambda request, node: described(
+            list(MECHANISMS), MECHANISM_DESCRIPTIONS, node.services.login.mechanisms
+        ),
         "being_drained": lambda request, node: False,
         "cluster_links": lambda request, node: [],
         "config_files": lambda request, node: list(node.config_files),

@@ -1,0 +1,63 @@
+"""Definitions that are loaded when the broker starts, before anybody can connect.
+
+Rule: what may live here happens once, between recovery and listening. Everything of it is kept, or nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TextIO
+
+from amqpd.auth.users import UserStore
+from amqpd.broker.broker import Broker
+from amqpd.clock import Clock
+from amqpd.definitions.files import read_files, refused
+from amqpd.definitions.importing import Import
+from amqpd.definitions.reading import DefinitionsError
+from amqpd.logs import INFO, event
+from amqpd.progress import ImportReport
+
+
+class Loading:
+    """The files that a broker loads at its start.
+
+    Args:
+        path: a file, or a directory with several; None loads nothing.
+        clock: tells when it takes long.
+        logger: for what is imported and what is left out.
+        stream: where the log goes; a bar is drawn if it is a terminal.
+
+    Raises:
+        FileError: a file cannot be read.
+    """
+
+    def __init__(self, path: Path | None, clock: Clock, logger: logging.Logger, stream: TextIO) -> None:
+        self._files = [] if path is None else read_files(path)
+        self._clock = clock
+        self._logger = logger
+        self._stream = stream
+
+    @property
+    def brings_users(self) -> bool:
+        """The files say which users there are, so that a new broker needs none of its own."""
+        return any(file.definitions.rows["users"] for file in self._files)
+
+    def tell_of_first_user(self, name: str) -> None:
+        """Log whether a new broker has its own user: who cannot log in afterwards should find out why."""
+        if self._files:
+            text = "not created, for the definitions bring users" if self.brings_users else "created"
+            event(self._logger, INFO, "definitions.first_user", user=name, state=text)
+
+    def run(self, broker: Broker, users: UserStore) -> None:
+        """Import all files, one after the other.
+
+        Raises:
+            FileError: one cannot be imported.
+        """
+        for path, definitions in self._files:
+            report = ImportReport(path, self._clock, self._logger, self._stream)
+            try:
+                report.run(Import(broker, users, definitions, warn=report.skipped))
+            except DefinitionsError as error:
+                raise refused(path, error) from None
