@@ -13,6 +13,9 @@ from typing import Final
 from amqpd.broker.broker import Broker
 from amqpd.clock import Clock
 from amqpd.logs import ROOT
+from amqpd.management.process import gauges
+from amqpd.management.rates import Rates
+from amqpd.management.subjects import Subjects
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Services
 
@@ -49,6 +52,9 @@ class Node:
         allowed_origins: of browsers that may use the API from pages of others; ``*`` for all.
         body_limit: the longest body of a request.
         logger: parent of the loggers of the parts.
+
+    Attributes:
+        rates: what the counters were before.
     """
 
     services: Services
@@ -62,6 +68,11 @@ class Node:
     allowed_origins: tuple[str, ...] = ()
     body_limit: int = DEFAULT_BODY_LIMIT
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger(ROOT).getChild("management"))
+    rates: Rates = field(init=False)
+
+    def __post_init__(self) -> None:
+        subjects = Subjects(self.broker, self.connections, lambda: gauges(self.data_dir, len(self.connections)))
+        self.rates = Rates(self.clock, self.broker.context.timers, subjects.kinds())
 
     @property
     def broker(self) -> Broker:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
-from amqpd.logs import INFO, event
+from amqpd.logs import WARNING, event
 from amqpd.net.acceptor import Acceptor
 from amqpd.net.amqp import AMQPSocket, Rests
 from amqpd.net.gate import Arrival, Gate
@@ -112,7 +112,7 @@ class Listeners:
             sock.close()
             if ends is not None:
                 reason = refusal(error)
-                event(self._logger, INFO, "connection.refused", connection=ends, reason=reason)
+                event(self._logger, WARNING, "connection.refused", connection=ends, reason=reason)
 
 
 def refusal(error: OSError) -> str:

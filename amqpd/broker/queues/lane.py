@@ -167,6 +167,14 @@ class Lane(Ready):
     def entered(self) -> i64:
         return self._next_position() - self._first
 
+    def head(self) -> Message | None:
+        if self._ahead:
+            return self._returned[0][3] if self._returned_first() else self._page[-1].message
+        return self._fresh[self._front] if self._front < len(self._fresh) else None
+
+    def paged(self) -> tuple[i64, i64]:
+        return self._paged, self._paged_octets
+
     def handed_out(self) -> i64:
         if self._page:
             return self._page[-1].position

@@ -115,6 +115,14 @@ class QuorumLanes(Ready):
     def entered(self) -> i64:
         return self._normal.entered() + self._high.entered()
 
+    def head(self) -> Message | None:
+        return self._returned[0][3] if self._returned else self._next_lane().head()
+
+    def paged(self) -> tuple[i64, i64]:
+        normal, normal_octets = self._normal.paged()
+        high, high_octets = self._high.paged()
+        return normal + high, normal_octets + high_octets
+
     def progress(self) -> None:
         self._normal.progress()
         self._high.progress()
