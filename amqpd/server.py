@@ -192,6 +192,7 @@ class Server:
         node.data_dir = None if self._directory is None else self._directory.path
         node.memory_limit = config.memory_limit(total_memory())
         node.disk_free_limit = config.disk_free_limit
+        node.allowed_origins = config.management_origins
         for scheme, sockets in self._http_sockets.items():
             self._publish("management" if scheme == "http" else "management-tls", scheme, sockets)
         if self._metrics_sockets:
