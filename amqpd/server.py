@@ -193,6 +193,9 @@ class Server:
         node.memory_limit = config.memory_limit(total_memory())
         node.disk_free_limit = config.disk_free_limit
         node.allowed_origins = config.management_origins
+        certificates = self.certificates
+        if certificates is not None:
+            node.certificates = lambda: certificates.shown
         for scheme, sockets in self._http_sockets.items():
             self._publish("management" if scheme == "http" else "management-tls", scheme, sockets)
         if self._metrics_sockets:
