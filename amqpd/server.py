@@ -36,7 +36,7 @@ from amqpd.log.damage import NewerFormat
 from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
 from amqpd.management.node import Listener, Node
 from amqpd.management.serving import HTTPServer
-from amqpd.management.sockets import WAY_OUT, bind_http, installed
+from amqpd.management.sockets import WAY_OUT, bind_http, bind_metrics, installed
 from amqpd.net.commands import Commands
 from amqpd.net.control import ControlSocket
 from amqpd.net.disk import DiskThread, DiskWatch
@@ -65,7 +65,13 @@ SHUTDOWN_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 6.0
 CANNOT_START: Final = 1
 # RabbitMQ's names for what is spoken.
-PROTOCOLS: Final = {"amqp": "amqp", "amqps": "amqp/ssl", "http": "http", "https": "https"}
+PROTOCOLS: Final = {
+    "amqp": "amqp",
+    "amqps": "amqp/ssl",
+    "http": "http",
+    "https": "https",
+    "metrics": "http/prometheus",
+}
 SECURE: Final = frozenset({"amqps", "https"})
 RELOAD: Final = (signal.SIGHUP,) if sys.platform != "win32" else ()
 BAD_DATA: Final = 2  # a data directory or definitions that cannot be used
@@ -124,6 +130,8 @@ class Server:
         self.node = Node(self.services, started=clock.monotonic(), pid=os.getpid())
         self.http = HTTPServer("amqpd.management.app", self._make_http_app, logger.getChild("management"))
         self._http_sockets: dict[str, list[socket.socket]] = {}
+        self.metrics = HTTPServer("amqpd.management.metrics.app", self._make_metrics_app, logger.getChild("metrics"))
+        self._metrics_sockets: list[socket.socket] = []
         self.tls_watch: CertificateWatch | None = None
         self._logger = logger
         self._driver: LoopDriver | None = None
@@ -139,6 +147,7 @@ class Server:
         """
         sockets = self._bind()
         self._http_sockets = bind_http(self.config, tls=self.certificates is not None)
+        self._metrics_sockets = bind_metrics(self.config)
         if self._directory is not None:
             self._recover(self._directory)
         self._loading.run(self.broker, self.users)
@@ -169,7 +178,8 @@ class Server:
         """Tell everybody where something is served."""
         self.ports[name] = sockets[0].getsockname()[1]
         self.urls[name] = [url_of(sock, scheme) for sock in sockets]
-        self.node.listeners += [listener_of(PROTOCOLS[scheme], sock, scheme in SECURE) for sock in sockets]
+        protocol = PROTOCOLS.get(name, PROTOCOLS[scheme])
+        self.node.listeners += [listener_of(protocol, sock, scheme in SECURE) for sock in sockets]
 
     def reload(self) -> None:
         """Read certificates again, as SIGHUP asks for."""
@@ -182,22 +192,37 @@ class Server:
         node.data_dir = None if self._directory is None else self._directory.path
         node.memory_limit = config.memory_limit(total_memory())
         node.disk_free_limit = config.disk_free_limit
+        node.allowed_origins = config.management_origins
+        certificates = self.certificates
+        if certificates is not None:
+            node.certificates = lambda: certificates.shown
         for scheme, sockets in self._http_sockets.items():
             self._publish("management" if scheme == "http" else "management-tls", scheme, sockets)
+        if self._metrics_sockets:
+            self._publish("metrics", "http", self._metrics_sockets)
+            self.urls["metrics"] = [f"{url}/metrics" for url in self.urls["metrics"]]
 
     def serve_http(self) -> None:
         """Load the HTTP stack, which takes longer than everything else, and serve; clients that connect can wait."""
         if self._http_sockets:
+            self.node.rates.start()
             secure = None if self.certificates is None else self.certificates.context
             self.http.start(self._http_sockets.get("http", []), self._http_sockets.get("https", []), secure)
         elif not self.config.no_management and not installed():
             event(self._logger, WARNING, "management.missing", way_out=WAY_OUT)
+        if self._metrics_sockets:
+            self.metrics.start(self._metrics_sockets, [], None)
 
     def _make_http_app(self) -> ASGIApp:
         from amqpd.management.app import make_app  # it takes long, and is there now
 
         gc.freeze()
         return make_app(self.node, self._logger.getChild("management"))
+
+    def _make_metrics_app(self) -> ASGIApp:
+        from amqpd.management.metrics.app import make_metrics_app  # as above
+
+        return make_metrics_app(self.node)
 
     def _seed(self) -> None:
         """Make what a new broker has; definitions with users stand in for its first user."""
@@ -209,7 +234,12 @@ class Server:
 
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
-        logger = self._logger.getChild("storage")
+        self.restore()
+        self._disk = DiskThread(self.context, asyncio.get_running_loop())
+        DiskWatch(self.broker, directory.path, self.config.disk_free_limit, self._logger.getChild("storage"))
+
+    def restore(self) -> None:
+        """Bring back what is in the data directory; there is one."""
         catalog = self.storage.catalog
         assert catalog is not None  # there is a directory
         try:
@@ -220,8 +250,6 @@ class Server:
                 self._seed()
         finally:
             self._report.end()
-        self._disk = DiskThread(self.context, asyncio.get_running_loop())
-        DiskWatch(self.broker, directory.path, self.config.disk_free_limit, logger)
 
     def _fault(self, fault: Exception) -> None:
         event(self._logger, ERROR, "server.fault", error=fault)
@@ -232,6 +260,7 @@ class Server:
         self.listeners.gate.close()
         self.control.stop()
         self.http.stop()
+        self.metrics.stop()
         sockets = list(self.listeners.open_sockets)
         for open_socket in sockets:
             if open_socket.connection is not None:
@@ -244,6 +273,7 @@ class Server:
         for open_socket in list(self.listeners.open_sockets):
             open_socket.abort()
         await self.http.finish()
+        await self.metrics.finish()
         await self._finish_commits()
         if self._driver is not None:
             self._driver.stop()

@@ -44,7 +44,9 @@ class AmqpdServer:
         self._wrapper = wrapper
         self._port = port
         self._management = (
-            ["--no-management"] if management_port is None else ["--management-port", str(management_port)]
+            ["--no-management"]
+            if management_port is None
+            else ["--management-port", str(management_port), "--metrics-port", "0"]
         )
         self._options = options
         self._home = tempfile.TemporaryDirectory(prefix="amqpd-interop-")

@@ -18,6 +18,7 @@ from amqpd.clock import Clock
 
 BEGIN_AFTER: Final = 0.05  # seconds, so that every process has been told before the first message is due
 LOOK_SECONDS: Final = 0.25
+SHOW_SECONDS: Final = 0.5  # in so many every process has told something
 LEAVE_SECONDS: Final = 10.0
 STALLED_SECONDS: Final = 10.0  # a run of so many messages has failed when nothing has moved for so long
 
@@ -79,10 +80,13 @@ class Fleet:
         self._working = len(self._pipes)
         moved_at = self._clock.monotonic()
         moved = self.totals.counts
+        shown_at = moved_at
         while self._working and self._fault is None:
             self._take(LOOK_SECONDS)
             now = self._clock.monotonic()
-            self._show(self.totals, now - begin / NS)
+            if now - shown_at >= SHOW_SECONDS:
+                self._show(self.totals, now - begin / NS)
+                shown_at = now
             if self.totals.counts != moved:
                 moved, moved_at = self.totals.counts, now
             if self._plan.count and (self._all_arrived() or now - moved_at > STALLED_SECONDS):

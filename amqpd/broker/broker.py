@@ -99,6 +99,7 @@ class Broker:
         self.events.vhost_deleted(name, actor)
         for told in self.on_vhost_deleted:
             told(name)
+        self.context.counters.vhost_gone(vhost.totals, vhost.deleted_queues)
         return True
 
     def _keep(self, vhost: VHost) -> None:

@@ -52,6 +52,11 @@ class Traffic:
         """Everything that left for a client."""
         return int(self.deliver + self.deliver_no_ack + self.get + self.get_no_ack)
 
+    @property
+    def activity(self) -> i64:
+        """A number that grows with all of them."""
+        return self.publish + self.confirm + self.deliver_get + self.get_empty + self.ack
+
     def add(self, other: Traffic) -> None:
         """What another one has counted happened here, too."""
         self.publish += other.publish
@@ -109,6 +114,23 @@ class Traffic:
 
 
 @trait
+class Sampled:
+    """Something whose counters are looked at now and then; whoever looks notes here what it saw.
+
+    Attributes:
+        sampled: activity() at the last look.
+        active_at: when a look first saw that it had grown, in milliseconds since the epoch; 0 for never.
+    """
+
+    sampled: i64
+    active_at: i64
+
+    def activity(self) -> i64:
+        """A number that grows with everything that happens to the object, and is cheap to get."""
+        raise NotImplementedError
+
+
+@trait
 class Counted:
     """Something that counts traffic while it lives: a channel."""
 
@@ -118,10 +140,12 @@ class Counted:
 
 
 @final
-class Totals:
+class Totals(Sampled):
     """The traffic of everything that belongs to a virtual host, whether it is still there or not."""
 
     def __init__(self) -> None:
+        self.sampled: i64 = 0
+        self.active_at: i64 = 0
         self._past = Traffic()
         self._live: dict[Counted, None] = {}
 
@@ -139,6 +163,9 @@ class Totals:
         """Something happened that no member counts."""
         self._past.add(traffic)
 
+    def activity(self) -> i64:
+        return self.traffic().activity
+
     def traffic(self) -> Traffic:
         """Everything up to now. Costs a look at every member."""
         total = Traffic()
@@ -149,12 +176,17 @@ class Totals:
 
 
 @final
-class ExchangeTraffic:
+class ExchangeTraffic(Sampled):
     """What was published to an exchange, and how many copies it has put into queues."""
 
     def __init__(self) -> None:
         self.publish_in: i64 = 0
         self.publish_out: i64 = 0
+        self.sampled: i64 = 0
+        self.active_at: i64 = 0
+
+    def activity(self) -> i64:
+        return self.publish_in + self.publish_out
 
     def add(self, messages: i64, copies: i64) -> None:
         """So many messages, and so many copies of all of them together."""
@@ -174,6 +206,17 @@ class Sizes:
         """So many messages of one class."""
         self.counts[size_class] += messages
         self.octets += octets
+
+
+@final
+class Octets:
+    """What connections have received and sent, and in how many reads and writes, under RabbitMQ's names."""
+
+    def __init__(self) -> None:
+        self.recv_oct: i64 = 0
+        self.recv_cnt: i64 = 0
+        self.send_oct: i64 = 0
+        self.send_cnt: i64 = 0
 
 
 @final
@@ -203,17 +246,33 @@ class Churn:
 
 
 @final
-class NodeCounters:
+class NodeCounters(Sampled):
     """What is counted for the whole broker.
 
     Attributes:
         past: the traffic of virtual hosts that are gone.
+        deleted_queues: that of their queues, by type.
+        closed: the octets of connections that are gone.
     """
 
     def __init__(self) -> None:
         self.churn = Churn()
         self.sizes = Sizes()
         self.past = Traffic()
+        self.deleted_queues: dict[str, Traffic] = {}
+        self.closed = Octets()
+        self.sampled: i64 = 0
+        self.active_at: i64 = 0
+
+    def activity(self) -> i64:
+        """Grows with every look: something always happens to a broker."""
+        return self.sampled + 1
+
+    def vhost_gone(self, totals: Totals, deleted_queues: dict[str, Traffic]) -> None:
+        """A virtual host is no more; what was counted in it stays."""
+        self.past.add(totals.traffic())
+        for kind, traffic in deleted_queues.items():
+            self.deleted_queues.setdefault(kind, Traffic()).add(traffic)
 
 
 def size_range(place: i64) -> tuple[i64, i64]:

@@ -49,7 +49,7 @@ def lag(plan: Plan, totals: Totals) -> int:
 
 def summary(plan: Plan, totals: Totals) -> Iterator[str]:
     """What it came to, for people."""
-    yield load_text(plan)
+    yield from load_lines(plan)
     yield f"measured for {totals.seconds:.1f} s"
     yield ""
     yield from table([COUNT_HEADINGS, *count_rows(plan, totals)], 1)
@@ -63,14 +63,14 @@ def summary(plan: Plan, totals: Totals) -> Iterator[str]:
         yield from notes
 
 
-def load_text(plan: Plan) -> str:
-    """The load in words."""
+def load_lines(plan: Plan) -> Iterator[str]:
+    """The load in words: who and where; what and how."""
     queues = count_text(len(plan.queues), "", "").strip()
     kind = f"{'' if plan.durable else 'transient '}{plan.queue_type} {'queue' if queues == '1' else 'queues'}"
+    clients = f"{count_text(plan.publishers, 'publisher', 'publishers')}, "
+    clients += count_text(plan.consumers, "consumer", "consumers")
+    yield f"{clients}, {queues} {kind}{' behind a fanout exchange' if plan.fans_out else ''}"
     parts = [
-        count_text(plan.publishers, "publisher", "publishers"),
-        count_text(plan.consumers, "consumer", "consumers"),
-        f"{queues} {kind}{' behind a fanout exchange' if plan.fans_out else ''}",
         f"{plan.size:,} octets{', persistent' if plan.persistent else ''}",
         f"{plan.rate:,.0f}/s" if plan.rate else "as fast as possible",
     ]
@@ -78,7 +78,7 @@ def load_text(plan: Plan) -> str:
         parts.append(f"{plan.window:,} unconfirmed")
     if plan.consumers:
         parts.append(f"ack every {plan.ack_every:,}, prefetch {plan.prefetch:,}" if plan.ack_every else "auto-ack")
-    return ", ".join(parts)
+    yield ", ".join(parts)
 
 
 def count_rows(plan: Plan, totals: Totals) -> Iterator[tuple[str, ...]]:
@@ -122,8 +122,8 @@ def note_lines(plan: Plan, totals: Totals) -> Iterator[str]:
         yield f"At the end {count_text(lag(plan, totals), 'message was', 'messages were')} in the queue or on the way."
     if counts.late:
         yield (
-            f"The broker made the publishers late: {count_text(counts.late, 'message', 'messages')} of the schedule "
-            "had not been sent at the end."
+            f"The publishers were late: {count_text(counts.late, 'message', 'messages')} of the schedule had not been "
+            "sent at the end, for the broker or this machine was too slow."
         )
     if plan.consumers and plan.publishers and not totals.latencies.count and totals.measured.delivered:
         yield "Latency was not measured: that takes messages of 16 octets or more."

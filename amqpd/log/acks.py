@@ -14,7 +14,8 @@ from mypy_extensions import i64
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
 from amqpd.log.journal import DELTA, MAGIC, SNAPSHOT, VERSION, Journal, damages_of, entry
-from amqpd.log.journal_write import GROWTH, SMALL, JournalWrite, header_of, journals_in, path_of
+from amqpd.log.journal_file import JournalFile
+from amqpd.log.journal_write import SMALL, JournalWrite, header_of, journals_in, path_of
 from amqpd.log.ranges import Ranges, ranges_of
 
 KIND: Final = "acks"
@@ -46,18 +47,12 @@ class Acks:
         self.marks: dict[int, int] = {}
         self._files = files
         self._folder = folder
-        self._small = small
+        self._file = JournalFile(files, folder, KIND, small)
         self._settled: list[i64] = []
         self._fresh = Ranges()  # gone, and not in a job yet
         self._fresh_counts: dict[int, int] = {}
         self._fresh_marks: dict[int, int] = {}
         self._told_delivered: i64 = 0  # the last one that is in a job
-        self._number: int = 0  # of the file; it exists if _size > 0
-        self._size: int = 0
-        self._first_size: int = 0  # with its snapshot alone
-        self._named = False  # its name is safe
-        self._obsolete: list[str] = []  # files that are not as they should be; the next job replaces them
-        self._job: JournalWrite | None = None
 
     @property
     def next_position(self) -> i64:
@@ -88,11 +83,9 @@ class Acks:
         if not journals:
             return []
         newest = journals[0]
-        self._number = newest.number
-        self._size = newest.end
-        self._first_size = newest.first_size
-        if len(journals) > 1 or not newest.intact or newest.version < VERSION:
-            self._obsolete = [journal.path for journal in journals]
+        sound = len(journals) == 1 and newest.intact and newest.version == VERSION
+        obsolete = [] if sound else [journal.path for journal in journals]
+        self._file.found(newest.number, newest.end, newest.first_size, obsolete)
         return damages_of(journals)
 
     def settle(self, position: i64) -> None:
@@ -147,45 +140,27 @@ class Acks:
 
         Until finished() was called with it there must be no other.
         """
-        assert self._job is None, "a write is under way"
+        file = self._file
+        assert file.idle, "a write is under way"
         self.gather()
-        if self._obsolete or (self._size > self._small and self._size > GROWTH * self._first_size):
-            self._job = self._replacement()
-        elif self._fresh or self._fresh_counts or self._fresh_marks or self._told_delivered != self.delivered:
-            self._job = self._addition() if self._size > 0 else self._replacement()
-        else:
+        noted = bool(self._fresh_counts) or bool(self._fresh_marks)
+        news = noted or bool(self._fresh) or self._told_delivered != self.delivered
+        if not news and not file.outgrown:
             return None
+        if file.size > 0 and not file.outgrown:
+            write = file.append(entry(DELTA, self._fresh, self.delivered, self._fresh_counts, self._fresh_marks))
+        else:
+            snapshot = entry(SNAPSHOT, self.gone, self.delivered, self.counts, self.marks)
+            write = file.replace(header_of(MAGIC, VERSION) + snapshot)
         self._fresh = Ranges()
         self._fresh_counts = {}
         self._fresh_marks = {}
         self._told_delivered = self.delivered
-        return self._job
+        return write
 
     def finished(self, write: JournalWrite) -> None:
         """The job was run. Whether it was synced makes no difference here."""
-        assert write is self._job, "not the write that is under way"
-        self._job = None
-        self._number = write.number
-        self._size = write.position + len(write.data)
-        self._named = write.safe or (self._named and write.position > 0)
-        if write.position == 0:
-            self._first_size = self._size
-            self._obsolete = []
-        elif write.doubted:
-            self._obsolete = [path_of(self._folder, KIND, self._number)]
-
-    def _addition(self) -> JournalWrite:
-        data = entry(DELTA, self._fresh, self.delivered, self._fresh_counts, self._fresh_marks)
-        return JournalWrite(self._files, self._folder, KIND, self._number, self._size, data, self._named, [])
-
-    def _replacement(self) -> JournalWrite:
-        """A new file with everything; the first one, too."""
-        data = header_of(MAGIC, VERSION) + entry(SNAPSHOT, self.gone, self.delivered, self.counts, self.marks)
-        obsolete = self._obsolete
-        if self._size > 0 and not obsolete:
-            obsolete = [path_of(self._folder, KIND, self._number)]
-        number = self._number + 1 if obsolete else self._number
-        return JournalWrite(self._files, self._folder, KIND, number, 0, data, False, obsolete)
+        self._file.finished(write)
 
     def _forget(self, settled: list[i64]) -> None:
         """Of what is gone nothing need be known."""

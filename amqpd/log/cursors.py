@@ -24,7 +24,8 @@ from amqpd.log.cursors_file import (
 )
 from amqpd.log.damage import Damage
 from amqpd.log.files import Files
-from amqpd.log.journal_write import GROWTH, HEADER_SIZE, SMALL, JournalWrite, header_of, journals_in, path_of
+from amqpd.log.journal_file import JournalFile
+from amqpd.log.journal_write import HEADER_SIZE, SMALL, JournalWrite, header_of, journals_in, path_of
 
 KIND: Final = "cursors"
 
@@ -46,15 +47,9 @@ class Cursors:
     def __init__(self, files: Files, folder: str, small: int = SMALL) -> None:
         self._files = files
         self._folder = folder
-        self._small = small
+        self._file = JournalFile(files, folder, KIND, small)
         self._places: dict[str, int] = {}
         self._fresh: dict[str, int] = {}  # changed, and not in a job yet
-        self._number: int = 0  # of the file; it exists if _size > 0
-        self._size: int = 0
-        self._first_size: int = 0  # with its snapshot alone
-        self._named = False  # its name is safe
-        self._obsolete: list[str] = []  # files that are not as they should be; the next job replaces them
-        self._job: JournalWrite | None = None
 
     def open(self) -> list[Damage]:
         """Read what is there; once, before anything else. Changes nothing on the disk.
@@ -71,11 +66,8 @@ class Cursors:
             return []
         self._places = places_of(found)
         newest = found[0]
-        self._number = newest.number
-        self._size = newest.end
-        self._first_size = newest.first_size
-        if len(found) > 1 or not newest.intact:
-            self._obsolete = [file.path for file in found]
+        sound = len(found) == 1 and newest.intact
+        self._file.found(newest.number, newest.end, newest.first_size, [] if sound else [file.path for file in found])
         return damages_of(found)
 
     def place(self, name: str) -> i64:
@@ -106,41 +98,18 @@ class Cursors:
 
         Until finished() was called with it there must be no other.
         """
-        assert self._job is None, "a write is under way"
-        if self._obsolete or (self._size > self._small and self._size > GROWTH * self._first_size):
-            self._job = self._replacement()
-        elif self._fresh:
-            self._job = self._addition() if self._size > 0 else self._replacement()
-        else:
+        file = self._file
+        assert file.idle, "a write is under way"
+        if not self._fresh and not file.outgrown:
             return None
-        self._fresh = {}
-        return self._job
+        fresh, self._fresh = self._fresh, {}
+        if file.size > 0 and not file.outgrown:
+            return file.append(entry(CHANGES, fresh, file.size))
+        return file.replace(header_of(MAGIC, VERSION) + entry(SNAPSHOT, self._places, HEADER_SIZE))
 
     def finished(self, write: JournalWrite) -> None:
         """The job was run. Whether it was synced makes no difference here."""
-        assert write is self._job, "not the write that is under way"
-        self._job = None
-        self._number = write.number
-        self._size = write.position + len(write.data)
-        self._named = write.safe or (self._named and write.position > 0)
-        if write.position == 0:
-            self._first_size = self._size
-            self._obsolete = []
-        elif write.doubted:
-            self._obsolete = [path_of(self._folder, KIND, self._number)]
-
-    def _addition(self) -> JournalWrite:
-        data = entry(CHANGES, self._fresh, self._size)
-        return JournalWrite(self._files, self._folder, KIND, self._number, self._size, data, self._named, [])
-
-    def _replacement(self) -> JournalWrite:
-        """A new file with everything; the first one, too."""
-        data = header_of(MAGIC, VERSION) + entry(SNAPSHOT, self._places, HEADER_SIZE)
-        obsolete = self._obsolete
-        if self._size > 0 and not obsolete:
-            obsolete = [path_of(self._folder, KIND, self._number)]
-        number = self._number + 1 if obsolete else self._number
-        return JournalWrite(self._files, self._folder, KIND, number, 0, data, False, obsolete)
+        self._file.finished(write)
 
 
 def cursors_files(files: Files, folder: str) -> list[CursorsFile]:

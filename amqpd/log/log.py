@@ -7,6 +7,7 @@ job is, the files beside this one know. Only the owner's thread calls a Log; its
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final, final
 
 from mypy_extensions import i64
@@ -25,6 +26,7 @@ from amqpd.log.segment import HEADER, SPAN, Segment, count_without, header_of
 from amqpd.log.write import LogRemoval, LogWrite, Part
 
 SEGMENT_SIZE: Final = 16 * 1024 * 1024
+NOT_WORTH_A_SYNC: Final = 32 * 1024  # octets that a start reads faster than they are synced
 REWRITTEN_PART: Final = 16  # segments below this part of the usual size are not rewritten: they waste little
 REWRITTEN_SHARE: Final = 4  # a segment is rewritten when at most one of so many records lives
 
@@ -78,6 +80,8 @@ class Log:
         recovery = Recovery(self._files, self._folder)
         recovery.run()
         self._segments.extend(recovery.segments)
+        for segment, behind in pairwise(self._segments):
+            behind.follow(segment)
         for segment in self._segments:
             if segment.vouched < segment.size:  # a process that was killed may have written without syncing
                 self._unsynced.append(segment.path)
@@ -92,6 +96,11 @@ class Log:
         self._reader.passed(self.next_offset)
         self._reader.remember(recovery.damages)
         return recovery.damages
+
+    @property
+    def empty(self) -> bool:
+        """There is nothing in it, neither written nor gathered."""
+        return len(self._segments) == 0
 
     @property
     def gathered(self) -> i64:
@@ -135,6 +144,8 @@ class Log:
     def _begin_segment(self, base: i64, created: i64) -> Segment:
         self.seal()
         segment = Segment(self._folder, base, 0)
+        if self._segments:
+            segment.follow(self._segments[-1])
         self._segments.append(segment)
         self._active = segment
         self._gathering.go_to(segment.path, 0)
@@ -174,11 +185,15 @@ class Log:
         self._write = write
         return write
 
-    def checkpoint(self) -> LogWrite | None:
-        """The same as begin(), and the segment that is appended to gets a checkpoint: the next open reads nothing."""
+    def checkpoint(self, spared: i64 = 0) -> LogWrite | None:
+        """The same as begin(), and the segment that is appended to gets a checkpoint: the next open reads nothing.
+
+        Args:
+            spared: unless that would be about no more octets than this.
+        """
         segment = self._active
         write = self.begin()
-        if segment is None or segment.vouched == segment.size:
+        if segment is None or segment.size - segment.vouched <= spared:
             return write
         if write is None:
             write = LogWrite(self._files, self._folder, self._new_folder)
@@ -248,8 +263,11 @@ class Log:
         found = self._reader.first_since(time)
         if found >= 0:
             return found
-        for segment in self._segments:
-            if segment.written < segment.size and segment.latest >= time:
+        for index in range(len(self._segments) - 1, -1, -1):
+            segment = self._segments[index]
+            if segment.written == segment.size:
+                break  # so are all before it
+            if segment.latest >= time:
                 return self.written + 1
         return self.next_offset
 
@@ -349,6 +367,7 @@ class Log:
         if rewrite.segment not in self._segments:
             self._drop(rewrite.result)  # forgotten meanwhile
             return
+        rewrite.result.latest_before = rewrite.segment.latest_before
         self._segments[self._segments.index(rewrite.segment)] = rewrite.result
         self._drop(rewrite.segment)
         self._reader.forget_place()

@@ -15,7 +15,7 @@ from amqpd.log.files import Files
 from amqpd.log.ranges import Ranges
 from amqpd.log.record import Record
 from amqpd.log.scan import Scan
-from amqpd.log.segment import Segment, find
+from amqpd.log.segment import Segment, find, find_time
 
 _LEAST: Final = 4096  # octets read at once
 _STRETCH: Final = 128 * 1024  # octets read at once where one record is looked for
@@ -88,7 +88,7 @@ class Reader:
 
     def first_since(self, time: i64) -> i64:
         """Return the lowest offset whose record's time is not below; -1 if there is none."""
-        for index in range(len(self._segments)):
+        for index in range(find_time(self._segments, time), len(self._segments)):
             segment = self._segments[index]
             if segment.latest < time:
                 continue

@@ -90,6 +90,7 @@ class Segment:
         records: how many are there.
         weight: of those together.
         latest: the latest time in it; -1 if there is none.
+        latest_before: no time in a segment before it is later; follow() sets it.
         sealed: nothing is appended to it any more.
         vouched: octets of the file that the checkpoint on the disk is about.
         notes: what the log's owner had noted of it in the checkpoint that it was opened with.
@@ -112,6 +113,7 @@ class Segment:
         self.records: i64 = 0
         self.weight: i64 = 0
         self.latest: i64 = -1
+        self.latest_before: i64 = -1
         self.sealed = False
         self.vouched: i64 = 0
         self.notes = b""
@@ -126,6 +128,10 @@ class Segment:
         self._passing_encoded = b""
         self._passing_weight: i64 = 0
         self._first: i64 = -1  # _first to last are there too; they are added when the run ends
+
+    def follow(self, segment: Segment) -> None:
+        """It stands behind another one, which is complete."""
+        self.latest_before = max(segment.latest_before, segment.latest)
 
     def add(self, offset: i64, time: i64, weight: i64, passing: bool, size: i64, crc: i64) -> None:
         """A record behind all others: it has so many octets, and this CRC."""
@@ -270,3 +276,20 @@ def find(segments: list[Segment], offset: i64) -> i64:
         else:
             high = middle
     return low - 1
+
+
+def find_time(segments: list[Segment], time: i64) -> i64:
+    """Return the index of the first segment that may have a time that is not below; their number if there is none.
+
+    A clock may have been set back, and earlier segments may be gone: then those behind it have to be looked at, too.
+    """
+    low: i64 = 0
+    high: i64 = len(segments)
+    while low < high:
+        middle = (low + high) >> 1
+        segment = segments[middle]
+        if segment.latest < time and segment.latest_before < time:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -16,7 +16,7 @@ from amqpd.management.answer import ABSENT, Columns, Listing
 from amqpd.management.errors import APIError, BadRequest
 from amqpd.management.matching import matching
 from amqpd.management.request import Request
-from amqpd.management.slices import Slices
+from amqpd.management.slices import Slices, steps
 
 DEFAULT_SIZE: Final = 100
 LARGEST_SIZE: Final = 500
@@ -107,9 +107,9 @@ async def ordered(request: Request, columns: Columns, items: Sequence[object], s
     if path:
         column = columns.table.get(path[0])
         keys = []
-        for item in items:
-            value = ABSENT if column is None else column(request, item)
-            keys.append(sort_key(descend(value, path[1:])))
+        for some in steps(items):
+            values = [ABSENT if column is None else column(request, item) for item in some]
+            keys += [sort_key(descend(value, path[1:])) for value in values]
             await slices.next()
         places = sorted(range(len(items)), key=keys.__getitem__)
         items = [items[place] for place in places]

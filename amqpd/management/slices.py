@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeVar
 
 from amqpd.clock import Clock
 
+T = TypeVar("T")
+
 SLICE: Final = 0.001  # seconds
-LOOK_EVERY: Final = 16  # steps between two looks at the clock
+STEP: Final = 64  # objects of which little is asked; looking at the clock after each of them would cost more
 
 
 class Slices:
@@ -21,20 +24,14 @@ class Slices:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._begun = clock.monotonic()
-        self._steps = 0
-
-    @property
-    def over(self) -> bool:
-        """It is the others' turn. Looks at the clock."""
-        return self._clock.monotonic() - self._begun >= SLICE
 
     async def next(self) -> None:
-        """One small step is done: give way if it is time."""
-        self._steps += 1
-        if self._steps % LOOK_EVERY == 0 and self.over:
-            await self.give_way()
+        """One step is done: let everybody else have a turn if it is time."""
+        if self._clock.monotonic() - self._begun >= SLICE:
+            await asyncio.sleep(0)
+            self._begun = self._clock.monotonic()
 
-    async def give_way(self) -> None:
-        """Let everybody else have a turn."""
-        await asyncio.sleep(0)
-        self._begun = self._clock.monotonic()
+
+def steps(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items, STEP at a time."""
+    return (items[start : start + STEP] for start in range(0, len(items), STEP))

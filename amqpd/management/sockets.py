@@ -1,4 +1,4 @@
-"""The sockets of the HTTP API: bound when the broker starts, served when the HTTP stack is there.
+"""The sockets of the HTTP API and of the metrics: bound when the broker starts, served when the HTTP stack is there.
 
 Rule: what may live here imports nothing of that stack; see serving.py.
 """
@@ -14,6 +14,8 @@ from amqpd.net.listeners import Options, bind
 
 OPTIONS: Final = Options("--management-host", "--management-port", ", or --no-management")
 TLS_OPTIONS: Final = Options("--management-host", "--management-tls-port", ", or --no-management")
+METRICS_OPTIONS: Final = Options("--management-host", "--metrics-port", ", or --no-management")
+METRICS_NEEDED: Final = ("starlette", "uvicorn", "prometheus_client")
 NEEDED: Final = ("starlette", "uvicorn", "regex")
 WAY_OUT: Final = "pip install 'amqpd[management]' adds the HTTP API, --no-management stops asking for it."
 
@@ -34,6 +36,17 @@ def bind_http(config: Config, tls: bool) -> dict[str, list[socket.socket]]:
     if tls:
         sockets["https"] = bind(hosts, config.management_tls_port, TLS_OPTIONS)
     return sockets
+
+
+def bind_metrics(config: Config) -> list[socket.socket]:
+    """The listening sockets of the metrics; none if they are not wanted or what makes them is not installed.
+
+    Raises:
+        ListenError: as bind_http().
+    """
+    if config.no_management or not all(find_spec(name) is not None for name in METRICS_NEEDED):
+        return []
+    return bind(config.management_hosts, config.metrics_port, METRICS_OPTIONS)
 
 
 def installed() -> bool:

@@ -5,30 +5,43 @@ Rule: every key that comes from a counter of the core is made here, and its ``_d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from amqpd.broker.counters import ExchangeTraffic, Traffic
+from amqpd.broker.counters import ExchangeTraffic
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.vhost import VHost
-from amqpd.management.answer import ABSENT
+from amqpd.management.answer import ABSENT, Column
+from amqpd.management.node import Node
+from amqpd.management.rates import Part
 from amqpd.management.request import Request
+from amqpd.management.subjects import (
+    Subject,
+    both_sides,
+    connection_counts,
+    exchange_counts,
+    queue_counts,
+    queue_lengths,
+)
+from amqpd.management.values import moment
 from amqpd.protocol.channel import Channel
+from amqpd.protocol.connection import Connection
 
 
-def stats_of(counts: Mapping[str, int]) -> object:
-    """The counts as message_stats; absent while nothing has happened."""
-    return dict(counts) if any(counts.values()) else ABSENT
+def stats_of(request: Request, subject: Subject, counts: Mapping[str, int]) -> object:
+    """The counts with their details, as message_stats; absent while nothing has happened."""
+    if not any(counts.values()):
+        return ABSENT
+    return request.node.rates.details(subject, counts, request.ranges.get("msg_rates"))
 
 
 def exchange_stats(request: Request, traffic: ExchangeTraffic) -> object:
     """The message_stats of an exchange."""
-    return stats_of({"publish_in": int(traffic.publish_in), "publish_out": int(traffic.publish_out)})
+    return stats_of(request, traffic, exchange_counts(traffic))
 
 
 def queue_stats(request: Request, queue: Queue) -> object:
     """The message_stats of a queue."""
-    traffic = queue.traffic()
-    return stats_of({"publish": int(traffic.publish), **traffic.deliver_side()})
+    return stats_of(request, queue, queue_counts(queue))
 
 
 def channel_stats(request: Request, channel: Channel) -> object:
@@ -36,14 +49,58 @@ def channel_stats(request: Request, channel: Channel) -> object:
     traffic = channel.traffic()
     sides = (traffic.publish_side(), traffic.deliver_side())
     found = {name: value for side in sides if any(side.values()) for name, value in side.items()}
-    return stats_of(found)
-
-
-def both_sides(traffic: Traffic) -> dict[str, int]:
-    """All there is to say of a virtual host's messages, or of all virtual hosts'."""
-    return {**traffic.publish_side(), **traffic.deliver_side()}
+    return stats_of(request, channel, found)
 
 
 def vhost_stats(request: Request, vhost: VHost) -> object:
     """The message_stats of a virtual host."""
-    return stats_of(both_sides(vhost.totals.traffic()))
+    return stats_of(request, vhost.totals, both_sides(vhost.totals.traffic()))
+
+
+def broker_stats(request: Request, vhosts: Sequence[VHost]) -> dict[str, object]:
+    """The message_stats of several virtual hosts together, whatever has happened there."""
+    parts: list[Part] = [(vhost.totals, both_sides(vhost.totals.traffic())) for vhost in vhosts]
+    return request.node.rates.sums(parts, request.ranges.get("msg_rates")) if parts else {}
+
+
+def churn_stats(request: Request) -> dict[str, object]:
+    """What has come and gone."""
+    counters = request.node.broker.context.counters
+    return request.node.rates.details(counters, counters.churn.as_dict(), request.ranges.get("msg_rates"))
+
+
+def length_details(name: str) -> Column:
+    """A column: how a number of messages in a queue changes."""
+
+    def column(request: Request, queue: Queue) -> object:
+        count = queue_lengths(queue)[name]
+        return request.node.rates.details(queue, {name: count}, request.ranges.get("lengths"))[f"{name}_details"]
+
+    return column
+
+
+def octet_details(name: str) -> Column:
+    """A column: how a number of octets of a connection changes."""
+
+    def column(request: Request, connection: Connection) -> object:
+        counts = {name: connection_counts(connection)[name]}
+        return request.node.rates.details(connection, counts, request.ranges.get("data_rates"))[f"{name}_details"]
+
+    return column
+
+
+def node_details(name: str, value: Callable[[Node], int]) -> Column:
+    """A column: how something that the process uses changes."""
+
+    def column(request: Request, node: Node) -> object:
+        counts = {name: value(node)}
+        found = node.rates.details(node.broker.context.counters, counts, request.ranges.get("node_stats"))
+        return found[f"{name}_details"]
+
+    return column
+
+
+def idle_since(request: Request, subject: Subject) -> object:
+    """When something last happened to it; absent while something happens."""
+    found = request.node.rates.idle_since(subject)
+    return ABSENT if found is None else moment(found / 1000)

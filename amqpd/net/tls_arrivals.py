@@ -15,7 +15,7 @@ from typing import Final
 
 from amqpd.broker.context import Context
 from amqpd.clock import Timer
-from amqpd.logs import DEBUG, INFO, event
+from amqpd.logs import WARNING, event
 from amqpd.net.gate import Arrival
 
 HANDSHAKE_RECORD: Final = 0x16
@@ -101,9 +101,9 @@ def what_it_speaks(first: bytes) -> str:
     return f"no TLS on the TLS port: {first!r}"
 
 
-def refused(logger: logging.Logger, sock: socket.socket, reason: str, quiet: bool = False) -> None:
+def refused(logger: logging.Logger, sock: socket.socket, reason: str) -> None:
     """Tell the log of a connection that never became one."""
-    event(logger, DEBUG if quiet else INFO, "connection.refused", connection=ends_of(sock), reason=reason)
+    event(logger, WARNING, "connection.refused", connection=ends_of(sock), reason=reason)
 
 
 def ends_of(sock: socket.socket) -> str | None:

@@ -14,7 +14,7 @@ from mypy_extensions import i64
 from pamqp import commands
 
 from amqpd.broker.context import Context
-from amqpd.broker.counters import Counted, Traffic
+from amqpd.broker.counters import Counted, Sampled, Traffic
 from amqpd.broker.firehose import Origin
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
@@ -45,7 +45,7 @@ class ChannelState(Enum):
 
 
 @final
-class Channel(Counted):
+class Channel(Counted, Sampled):
     """One open channel of a connection.
 
     Args:
@@ -85,6 +85,8 @@ class Channel(Counted):
         # Counters. Deliveries are counted by their consumers, and end up in ``past`` with what basic.get took.
         self.past = Traffic()
         self.acks: i64 = 0
+        self.sampled: i64 = 0
+        self.active_at: i64 = 0
         self.returned_unroutable: i64 = 0
         self.held: Held | None = None  # an answer waits for the disk, and all that comes waits for the answer
         self.on_resume: Callable[[Channel, Held], None] | None = None  # the wait is over
@@ -257,6 +259,9 @@ class Channel(Counted):
 
     # Counting.
 
+    def activity(self) -> i64:
+        return self.traffic().activity
+
     def traffic(self) -> Traffic:
         self.publishing.count()
         traffic = Traffic()
@@ -289,6 +294,7 @@ class Channel(Counted):
             delivery.queue.requeue(delivery)
         if self.confirms is not None:
             self.confirms.close()
+        self.publishing.count_sizes()
         self.vhost.totals.leave(self)
         if self.state is ChannelState.OPEN:  # else the broker has closed it before
             self.context.counters.churn.channel_closed += 1

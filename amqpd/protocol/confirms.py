@@ -1,9 +1,9 @@
 """Publisher confirms: which publishes of a channel are answered, and with what (RabbitMQ, confirms).
 
 Answers are gathered as runs of consecutive numbers with the same outcome, and leave at the end of a turn, one basic.ack
-or basic.nack with multiple=true per run. A run with messages that are still on their way to the disk waits for their
-commit, and everything behind it waits too: runs are sent in the order of their numbers, so ``multiple`` never covers a
-number with another outcome.
+or basic.nack with multiple=true per run. A run with messages that are still on their way to the disk waits: for their
+commit, or until every copy of them is settled for good, whatever comes first. Everything behind it waits too: runs are
+sent in the order of their numbers, so ``multiple`` never covers a number with another outcome.
 """
 
 from __future__ import annotations
@@ -13,31 +13,33 @@ from typing import final
 from mypy_extensions import i64
 
 from amqpd.broker.queues.sink import REFUSED, MessageSink
-from amqpd.log.commit import SAFE, Commits, Waiter
+from amqpd.log.commit import SAFE, Commits, Receipt, Waiter
 from amqpd.turn import Turn, Work
 from amqpd.wire.output import Output
 
 
 @final
-class Run:
-    """Consecutive publishes with the same outcome.
+class Run(Receipt):
+    """Consecutive publishes with the same outcome, and the receipt for those of them that are to be written.
 
-    Args:
-        last: the number of the last one.
-        commit: which makes all of them safe.
-        sinks: where those went that wait for it.
+    A receipt may count more copies than those of its run: such as one queue has taken and another one refused. Then
+    the commit has to come.
     """
 
-    def __init__(self, last: i64, accepted: bool, commit: i64, sinks: list[list[MessageSink]]) -> None:
-        self.last: i64 = last
-        self.commit: i64 = commit
-        self._accepted = accepted
-        self._sinks = sinks
+    def __init__(self, confirms: Confirms, accepted: bool) -> None:
+        super().__init__()
+        self.last: i64 = 0  # the number of the last one
+        self.accepted = accepted
+        self.commit: i64 = SAFE  # makes all of them safe
+        self.sinks: list[list[MessageSink]] = []  # where those went that wait for it
+        self._confirms = confirms
 
-    @property
-    def accepted(self) -> bool:
-        """They were taken, and no disk failed on the way."""
-        return self._accepted and not any_broken(self._sinks)
+    def decided(self, done: i64) -> bool:
+        """Whether the answer may be sent, now that this commit is done."""
+        return self.commit <= done or self.outstanding == 0
+
+    def complete(self) -> None:
+        self._confirms.committed()
 
 
 @final
@@ -56,11 +58,10 @@ class Confirms(Work):
         self._answered: i64 = 0  # the last number that was sent
         self.refused: i64 = 0  # how many of those were refused
         self._runs: list[Run] = []  # finished, in the order of their numbers
-        self._begun: i64 = 1  # the first number of the run that is being gathered
+        self._needed: i64 = SAFE  # the commit that makes all of those safe
+        self._run = Run(self, True)  # that is being gathered
+        self._begun: i64 = 1  # its first number
         self._last: i64 = 0  # its last number
-        self._accepted = True
-        self._commit: i64 = SAFE
-        self._sinks: list[list[MessageSink]] = []
         self._last_sinks: list[MessageSink] | None = None
 
     @property
@@ -78,21 +79,24 @@ class Confirms(Work):
         """How many of them were confirmed."""
         return self._answered - self.refused
 
-    def answer(self, outcome: i64, sinks: list[MessageSink]) -> None:
-        """The next publish in line was taken by all its queues, or refused by one.
+    def expect(self) -> None:
+        """The next publish in line is handed to its queues now: the receipt for it is this channel's."""
+        # HOT: once per published message
+        self._commits.receipt = self._run
+
+    def answer(self, outcome: i64, sinks: list[MessageSink], outstanding: i64) -> None:
+        """It was taken by all its queues, or refused by one.
 
         Args:
             outcome: REFUSED, or the number of the commit that makes it safe in all of them.
             sinks: its queues.
+            outstanding: how many of them have taken it and said that it is not safe yet.
         """
         # HOT: once per published message
-        accepted = outcome != REFUSED
-        if accepted is not self._accepted or outcome > self._commit:
-            self._next_run(accepted, outcome)
+        self._commits.receipt = None
+        if outcome != SAFE or not self._run.accepted:
+            self._weigh(outcome, sinks, outstanding)
         self._last += 1
-        if outcome > SAFE and sinks is not self._last_sinks:
-            self._last_sinks = sinks
-            self._sinks.append(sinks)
         if not self._deferred:
             self._defer()
 
@@ -101,24 +105,16 @@ class Confirms(Work):
         self._deferred = False
         if self._closed:
             return
-        done = self._commits.done
-        sent = 0
-        for run in self._runs:
-            if run.commit > done:
-                break
-            self._send(run.last, run.accepted)
-            sent += 1
-        if sent:
-            del self._runs[:sent]
-        if not self._runs and self._commit <= done:
-            if self._last >= self._begun:
-                self._send(self._last, self._accepted and not any_broken(self._sinks))
-            self._next_run(self._accepted, SAFE)
-        else:
-            self._wait()
+        run = self._run
+        if self._runs or run.commit != SAFE or run.outstanding != 0:
+            self._end_run()
+            self._answer_runs()
+        elif self._last >= self._begun:
+            self._begun = self._last + 1
+            self._send(self._last, run.accepted)
 
     def committed(self) -> None:
-        """A commit is done."""
+        """A commit is done, or nobody needs it any more."""
         if not self._deferred:
             self._defer()
 
@@ -128,29 +124,63 @@ class Confirms(Work):
             self.run()
         self._closed = True
 
-    def _wait(self) -> None:
-        """Have a commit told, unless one that is late enough is going to be."""
-        needed = self._commit
+    def _weigh(self, outcome: i64, sinks: list[MessageSink], outstanding: i64) -> None:
+        """Take note of a publish that is not simply safe, as the one before; the run's receipt counts its copies."""
+        run = self._run
+        run.outstanding += outstanding
+        if outcome == REFUSED:
+            if run.accepted:
+                self._end_run()
+                self._run.accepted = False
+            return
+        if self._last >= self._begun and run.commit == SAFE and (outcome != SAFE or not run.accepted):
+            self._add_run(Run(self, run.accepted))  # what came before waits for nothing, and needs no receipt
+        run.accepted = True
+        if outcome != SAFE:
+            run.commit = max(run.commit, outcome)
+            if sinks is not self._last_sinks:
+                self._last_sinks = sinks
+                run.sinks.append(sinks)
+
+    def _end_run(self) -> None:
+        """What comes from now on is another run, with a receipt of its own."""
+        if self._last >= self._begun:
+            self._add_run(self._run)
+        self._run = Run(self, True)
+        self._last_sinks = None
+
+    def _add_run(self, run: Run) -> None:
+        """The numbers that were gathered make up a run."""
+        run.last = self._last
+        self._needed = max(self._needed, run.commit)
+        self._runs.append(run)
+        self._begun = self._last + 1
+
+    def _answer_runs(self) -> None:
+        """Send what is decided of the runs, with one answer for those with equal outcomes; wait for the others."""
+        done = self._commits.done
+        sent = 0
+        last: i64 = 0
+        accepted = True
         for run in self._runs:
-            needed = max(needed, run.commit)
-        if needed > self._waits_for:
+            if not run.decided(done):
+                break
+            good = run.accepted and not any_broken(run.sinks)
+            if sent and good is not accepted:
+                self._send(last, accepted)
+            last = run.last
+            accepted = good
+            sent += 1
+        if sent:
+            self._send(last, accepted)
+            del self._runs[:sent]
+        if self._runs and self._needed > self._waits_for:  # else one that is late enough is going to be told
             self._waits_for = self._commits.number
-            self._commits.wait(self._waiter)
+            self._commits.wait(self._waiter, hurry=False)
 
     def _defer(self) -> None:
         self._deferred = True
         self._turn.defer(self)
-
-    def _next_run(self, accepted: bool, outcome: i64) -> None:
-        """What is gathered from now on has another outcome, or is safe later."""
-        if self._last >= self._begun and self._last > self._answered:
-            self._runs.append(Run(self._last, self._accepted, self._commit, self._sinks))
-        self._begun = self._last + 1
-        self._accepted = accepted
-        self._commit = max(outcome, SAFE)
-        if self._sinks:
-            self._sinks = []
-            self._last_sinks = None
 
     def _send(self, last: i64, accepted: bool) -> None:
         several = last > self._answered + 1

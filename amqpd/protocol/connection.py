@@ -12,6 +12,7 @@ from typing import Final, final
 from mypy_extensions import i64
 from pamqp import commands
 
+from amqpd.broker.counters import Octets, Sampled
 from amqpd.errors import AMQPError, ChannelError, ConnectionForced, Disconnect, InternalError, NotAllowed
 from amqpd.protocol.authentication import Authentication
 from amqpd.protocol.channel import ChannelState
@@ -46,7 +47,7 @@ CLOSE_SECONDS: Final = 30.0
 
 
 @final
-class Connection(FrameHandler):
+class Connection(FrameHandler, Sampled):
     """One client's connection.
 
     The edge calls receive() with what the socket delivers, lost() once when it is gone, and obeys the Wire.
@@ -90,6 +91,8 @@ class Connection(FrameHandler):
         self._told_blocked = False
         self.received: i64 = 0  # octets
         self.reads: i64 = 0  # pieces in which they came
+        self.sampled: i64 = 0
+        self.active_at: i64 = 0
 
     # What the edge calls.
 
@@ -138,6 +141,9 @@ class Connection(FrameHandler):
             # Even of a blocked connection the answer must be read; messages before it are discarded now.
             self._told_blocked = False
             self.throttle.unblock()
+
+    def activity(self) -> i64:
+        return self.received + self.output.sent
 
     def check_patience(self, now: float) -> None:
         """Close the channels whose deliveries have waited too long for their acknowledgement.
@@ -315,10 +321,18 @@ class Connection(FrameHandler):
         if self.authentication is not None:
             self.authentication.abandon()
         self.services.connections.remove(self)
+        if self.session is not None:
+            self._count_closed(self.context.counters.closed)
         self.channels.close_all()
         self._alarms.forget(self.throttle)
         if self.session is not None:
             self.session.vhost.delete_exclusive_queues(self.session)
+
+    def _count_closed(self, closed: Octets) -> None:
+        closed.recv_oct += self.received
+        closed.recv_cnt += self.reads
+        closed.send_oct += self.output.sent
+        closed.send_cnt += self.output.writes
 
     # Endings.
 

@@ -93,6 +93,7 @@ class DirectChannel(FrameHandler):
         self._output = Output(wire, context.turn)
         throttle = Throttle(wire, FrameReader(self, 0), _never, _ignore)
         self._channel = Channel(NUMBER, session, self._output, throttle, context, Patience(None))
+        session.vhost.totals.join(self._channel)
         confirm.select(self._channel, make(commands.Confirm.Select, nowait=True))
         self.returned = False
         self.refused = False

@@ -54,8 +54,9 @@ class Publishing:
         self._properties = EMPTY_PROPERTIES
         # Messages are counted in runs: what one had that took the remembered way is true for all of a run.
         self.run: i64 = 0  # messages since count()
-        self._run_octets: i64 = 0
-        self._size_class: i64 = 0  # of the run, and between which sizes nothing has to be looked at
+        self._sized: i64 = 0  # messages since count_sizes(), and octets of their bodies
+        self._sized_octets: i64 = 0
+        self._size_class: i64 = 0  # of those, and between which sizes nothing has to be looked at
         self._smallest: i64 = 1
         self._largest: i64 = 0
         self.published: i64 = 0
@@ -102,10 +103,11 @@ class Publishing:
             sinks = self._route_of(message)
             if properties.flags & HEADERS:
                 message = without_blind_copies(message)
-            self._count_one(sinks, body_size)
+            self._note(1, len(sinks))
+            self._sized_octets += body_size
         else:
             self.run += 1
-            self._run_octets += body_size
+            self._sized_octets += body_size
         if channel.transaction is not None:
             held = HeldPublish(message, sinks, bits & MANDATORY != 0)
             channel.transaction.publishes.append(held)
@@ -129,17 +131,23 @@ class Publishing:
         """
         # HOT: once per published message
         channel = self._channel
+        confirms = channel.confirms
+        if confirms is not None:
+            confirms.expect()
         outcome: i64 = SAFE
+        outstanding: i64 = 0
         for sink in sinks:
             answer = sink.publish(message)
+            if answer > SAFE:
+                outstanding += 1
             if answer != SAFE and outcome != REFUSED:
                 outcome = REFUSED if answer == REFUSED else max(answer, outcome)
             if sink.crowded:
                 sink.hold(channel.throttle)
         if mandatory and not sinks:
             channel.return_message(message)
-        if channel.confirms is not None:
-            channel.confirms.answer(outcome, sinks)
+        if confirms is not None:
+            confirms.answer(outcome, sinks, outstanding)
         return outcome
 
     def count(self) -> None:
@@ -147,22 +155,28 @@ class Publishing:
         run = self.run
         if run == 0:
             return
-        assert self._exchange is not None  # there was a message
         self.run = 0
-        self._note(self._exchange, run, len(self._sinks), self._run_octets)
-        self._run_octets = 0
+        self._note(run, len(self._sinks))
 
-    def _count_one(self, sinks: list[MessageSink], body_size: i64) -> None:
-        """Count a message for which nothing was remembered."""
-        assert self._exchange is not None  # it was routed
-        self._note(self._exchange, 1, len(sinks), body_size)
+    def count_sizes(self) -> None:
+        """Tell of their sizes, too: whoever asks for those calls this on every channel before."""
+        self.count()
+        if self._sized:
+            self._channel.context.counters.sizes.add(self._size_class, self._sized, self._sized_octets)
+            self._sized = 0
+            self._sized_octets = 0
 
-    def _note(self, exchange: Exchange, messages: i64, copies: i64, octets: i64) -> None:
-        """Count messages of one size class, so many copies of each."""
-        exchange.traffic.add(messages, messages * copies)
-        self._channel.context.counters.sizes.add(self._size_class, messages, octets)
+    def _note(self, messages: i64, copies: i64) -> None:
+        """Count messages, so many copies of each."""
+        exchange = self._exchange
+        assert exchange is not None  # there was a message
+        routed: i64 = messages * copies
+        traffic = exchange.traffic
+        traffic.publish_in += messages
+        traffic.publish_out += routed
+        self._sized += messages
         self.published += messages
-        self.routed += messages * copies
+        self.routed += routed
         if copies == 0:
             self.unroutable += messages
 
@@ -175,7 +189,7 @@ class Publishing:
         most = self._channel.session.max_message_size
         if body_size > most:
             raise too_large(body_size, most)
-        self.count()
+        self.count_sizes()
         self._size_class = size_class(body_size)
         smallest, largest = size_range(self._size_class)
         self._smallest = smallest

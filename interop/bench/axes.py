@@ -33,13 +33,11 @@ class Axis:
     Attributes:
         sizes: how much of it.
         most, most_of_others: no more of it for amqpd, and for other brokers.
-        on_disk: amqpd needs a data directory for it.
     """
 
     sizes: ClassVar[tuple[int, ...]]
     most: ClassVar[int] = 10**9
     most_of_others: ClassVar[int] = 10**9
-    on_disk: ClassVar[bool] = False
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -201,7 +199,6 @@ class Backlog(Axis):
 
     sizes = (0, *decades(10_000_000)[3:])
     most_of_others = 1_000_000
-    on_disk = True
 
     def __init__(self, port: int) -> None:
         super().__init__(port)

@@ -18,19 +18,17 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from interop.amqpd_server import AmqpdServer
 from interop.bench.axes import AXES, Axis
+from interop.bench.brokers import amqpd, rabbitmq
 from interop.bench.idle import allow_many_files
+from interop.bench.steady import Load
 from interop.broker import Broker
-from interop.durability.victim import Victim
-from interop.rabbitmq.server import RabbitMQServer
 
 RATE: Final = 10_000
 SECONDS: Final = 1.5
@@ -62,9 +60,32 @@ def cpu_ns(pid: int) -> int:
     return total
 
 
-def measure(axis: Axis, broker: Broker, size: int, seconds: float) -> Point:
+@contextlib.contextmanager
+def first_of_all(pid: int, wanted: bool) -> Iterator[None]:
+    """Let a process and this one have the processor whenever they want it, if that is wanted.
+
+    Raises:
+        PermissionError: this user may not.
+    """
+    tasks = [int(task.name) for task in (*Path(f"/proc/{pid}/task").iterdir(), *Path("/proc/self/task").iterdir())]
+    for task in tasks if wanted else ():
+        os.sched_setscheduler(task, os.SCHED_RR, os.sched_param(1))
+    try:
+        yield
+    finally:
+        for task in tasks if wanted else ():
+            os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
+
+
+def measure(axis: Axis, broker: Broker, size: int, seconds: float, first: bool) -> Point:
     """Bring the broker to a size, and load it a few times; the median of each figure."""
     load = axis.at(size)
+    with first_of_all(broker.pid, first):
+        return repeated(load, broker, size, seconds)
+
+
+def repeated(load: Load, broker: Broker, size: int, seconds: float) -> Point:
+    """The median of a few runs, figure by figure."""
     rounds: list[tuple[float, float | None, float | None]] = []
     for _ in range(ROUNDS):
         load.run(RATE, 0.2)  # whatever happens at first only
@@ -83,47 +104,27 @@ def middle(rounds: list[tuple[float, float | None, float | None]], place: int) -
     return statistics.median(figures) if figures else None
 
 
-@contextlib.contextmanager
-def amqpd(on_disk: bool, command: str) -> Iterator[Broker]:
-    """amqpd, started anew."""
-    if not on_disk:
-        with AmqpdServer() as broker:
-            yield broker
-        return
-    with tempfile.TemporaryDirectory(prefix="amqpd-scaling-") as home:
-        victim = Victim(Path(home), command)
-        victim.begin()
-        victim.wait_until_ready()
-        try:
-            yield Broker("amqpd", "127.0.0.1", victim.port, victim.pid)
-        finally:
-            victim.kill()
+RABBITMQ_CONFIG: Final = "heartbeat = 0\nvm_memory_high_watermark.relative = 0.7"
+BROKERS: Final = ("amqpd", "rabbitmq")
 
 
-@contextlib.contextmanager
-def rabbitmq(on_disk: bool, command: str) -> Iterator[Broker]:
-    """RabbitMQ, started anew."""
-    with RabbitMQServer(config="heartbeat = 0\nvm_memory_high_watermark.relative = 0.7") as broker:
-        yield broker
+def curve(name: str, key: str, options: argparse.Namespace) -> Iterator[Point]:
+    """The points of one curve of one broker, as they are measured.
 
-
-BROKERS: Final = {"amqpd": amqpd, "rabbitmq": rabbitmq}
-
-
-def curve(name: str, key: str, command: str, most: int, seconds: float) -> list[Point]:
-    """One curve of one broker, as far as it got."""
+    Raises:
+        OSError, RuntimeError, TimeoutError: it got no further.
+    """
     make = AXES[key]
-    points: list[Point] = []
-    with BROKERS[name](make.on_disk, command) as broker, contextlib.closing(make(broker.port)) as axis:
-        limit = min(most, make.most if name == "amqpd" else make.most_of_others)
+    starting = amqpd(options.command) if name == "amqpd" else rabbitmq(RABBITMQ_CONFIG)
+    limit = min(options.most, make.most if name == "amqpd" else make.most_of_others)
+    with starting as broker, contextlib.closing(make(broker.port)) as axis:
         for size in [size for size in make.sizes if size <= limit]:
             begun = time.monotonic()
-            point = measure(axis, broker, size, seconds)
-            points.append(point)
+            point = measure(axis, broker, size, options.seconds, options.realtime)
             age = "" if point.p50_ms is None else f"p50 {point.p50_ms:8.2f} ms  p99 {point.p99_ms:8.2f} ms"
             took = f"({time.monotonic() - begun:.0f} s)"
             print(f"{key:<12} {name:<9} {size:>10,}  {point.cpu_us:8.2f} µs CPU  {age}  {took}", flush=True)
-    return points
+            yield point
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -134,6 +135,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--brokers", default=",".join(BROKERS), help="of amqpd and rabbitmq")
     parser.add_argument("--most", type=int, default=10**9, help="no larger sizes")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"length of a run ({SECONDS})")
+    parser.add_argument("--realtime", action="store_true", help="broker and load go before all else on this machine")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add the points there")
     return parser.parse_args()
 
@@ -142,20 +144,24 @@ def main() -> None:
     """Measure, print every point, and keep them."""
     options = parse_arguments()
     allow_many_files()
-    if options.command:
-        os.environ["AMQPD_COMMAND"] = options.command  # AmqpdServer looks there
     found = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
     for key in options.only.split(","):
         for name in options.brokers.split(","):
+            points: list[dict[str, object]] = []
             try:
-                points = curve(name, key, options.command, options.most, options.seconds)
+                for point in curve(name, key, options):
+                    points.append(vars(point))
+                    found.setdefault(key, {})[name] = points
+                    keep(options.json, found)
             except (OSError, RuntimeError, TimeoutError) as error:
                 print(f"{key} {name}: {error}", file=sys.stderr, flush=True)
-                continue
-            found.setdefault(key, {})[name] = [vars(point) for point in points]
-            if options.json:
-                options.json.parent.mkdir(exist_ok=True)
-                options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def keep(path: Path | None, found: dict[str, object]) -> None:
+    """Write the points, if they are wanted."""
+    if path is not None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pika.exceptions import AMQPError
 from interop.durability.ledger import ALL_QUEUES, DEAD, PRIORITIES, QUEUES, Ledger
 
 BARRIERS: Final = "durability.barriers"
-BARRIERS_KEPT: Final = 10
+BARRIERS_KEPT: Final = 1000  # one that is dropped before it was written is confirmed at once, and proves nothing
 WINDOW: Final = 200  # unconfirmed messages of a publisher
 MOST: Final = 20_000  # messages of a queue: more than a queue has in memory
 PREFETCH: Final = 300

@@ -7,7 +7,7 @@ import random
 import pytest
 from pamqp import commands
 
-from amqpd.broker.counters import NO_BOUND, SIZE_BOUNDS, Traffic, size_class, size_range
+from amqpd.broker.counters import NO_BOUND, SIZE_BOUNDS, Sizes, Traffic, size_class, size_range
 from amqpd.broker.queues.base import Queue
 from amqpd.wire.properties import Properties
 from tests.builders import Client, Content, World, publish_bytes
@@ -33,6 +33,13 @@ def consume(client: Client, queue: str = "q", tag: str = "c", channel: int = 1, 
 def facts(traffic: Traffic) -> dict[str, int]:
     """What is not zero."""
     return {name: value for name, value in {**traffic.publish_side(), **traffic.deliver_side()}.items() if value}
+
+
+def sizes_of(world: World) -> Sizes:
+    for connection in world.services.connections.all():
+        for channel in connection.channels.all():
+            channel.publishing.count_sizes()
+    return world.context.counters.sizes
 
 
 def queue_of(world: World, name: str = "q") -> Queue:
@@ -73,8 +80,8 @@ def test_a_message_of_many_frames_on_a_channel_that_was_not_the_last_is_counted(
     small.open()
     small.feed(publish_bytes(1, "", "q", b"y" * 9000, frame_max=4096))
     assert world.vhost.exchanges[""].traffic.publish_in == 1
-    assert world.context.counters.sizes.counts == [0, 0, 1, 0, 0, 0, 0, 0, 0]
-    assert world.context.counters.sizes.octets == 9000
+    assert sizes_of(world).counts == [0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert sizes_of(world).octets == 9000
 
 
 def test_unroutable_messages_are_dropped_or_returned(world: World, client: Client) -> None:
@@ -198,8 +205,15 @@ def test_a_connection_counts_octets_and_pieces(client: Client) -> None:
 def test_sizes_go_into_the_class_that_they_belong_to(world: World, client: Client) -> None:
     for size in (0, 100, 101, 1000, 1001, 5, 7):
         client.publish(1, "", "q", b"s" * size)
-    assert world.context.counters.sizes.counts[:3] == [4, 2, 1]
-    assert world.context.counters.sizes.octets == 2214
+    assert sizes_of(world).counts[:3] == [4, 2, 1]
+    assert sizes_of(world).octets == 2214
+
+
+def test_sizes_that_a_closed_channel_counted_stay(world: World, client: Client) -> None:
+    client.publish(1, "", "q", b"s" * 300)
+    client.lose()
+    assert world.context.counters.sizes.counts[1] == 1
+    assert world.context.counters.sizes.octets == 300
 
 
 def test_classes_of_sizes_are_seamless() -> None:
@@ -311,3 +325,25 @@ def test_whatever_a_client_does_the_counters_say_what_it_saw(seed: int) -> None:
         for name, value in totals.deliver_side().items():
             assert sum(queue.traffic().deliver_side()[name] for queue in queues) == value
         assert sum(int(queue.traffic().publish) for queue in queues) == totals.routed
+
+
+def test_the_timestamp_of_the_head_is_told_while_it_is_in_memory(world: World, client: Client) -> None:
+    queue = queue_of(world)
+    assert queue.head_timestamp is None
+    for timestamp in (1_700_000_000, 1_700_000_009):
+        client.publish(1, "", "q", properties=Properties.of(timestamp=timestamp))
+    assert queue.head_timestamp == 1_700_000_000
+    client.send(1, commands.Basic.Get, queue="q")
+    assert queue.head_timestamp == 1_700_000_009
+    client.send(1, commands.Basic.Nack, delivery_tag=1, requeue=True)
+    assert queue.head_timestamp == 1_700_000_000
+
+
+def test_octets_of_connections_that_are_closed_stay(world: World, client: Client) -> None:
+    other = world.client()
+    received, sent = other.connection.received, other.connection.output.sent
+    other.lose()
+    closed = world.context.counters.closed
+    assert (closed.recv_oct, closed.send_oct) == (received, sent)
+    assert closed.recv_cnt > 0
+    assert closed.send_cnt > 0

@@ -9,7 +9,7 @@ from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.room import PERSISTENT, Room
 from amqpd.clock import ManualClock, Timers
-from amqpd.log.commit import Commit, Commits
+from amqpd.log.commit import Commit, Commits, Receipt
 from amqpd.turn import Turn
 from amqpd.wire.properties import Properties
 from tests.log.faults import MemoryFiles
@@ -21,19 +21,25 @@ IN_MEMORY = 6  # messages of a lane: few, so that most are read back
 class Rig:
     """Lanes, as they are after a start on these files.
 
+    Args:
+        patience: of its commits.
+
     Attributes:
         places: by message, the lanes it was put into.
         tickets: by message, the commit with which it is safe.
         settled: messages that may be gone.
+        alive: by message, the lanes in which somebody may still want it.
+        spared: messages that were settled everywhere before they were safe, so that nobody had to wait for the disk.
         failures: lanes that failed.
     """
 
-    def __init__(self, files: MemoryFiles) -> None:
+    def __init__(self, files: MemoryFiles, patience: float = 0.0) -> None:
         self.files = files
         self.clock = ManualClock()
         self.timers = Timers(self.clock)
         self.turn = Turn()
         self.commits = Commits(self.turn, self.timers)
+        self.commits.patience = patience
         self.underway: Commit | None = None
         self.commits.execute = self._keep
         self.disk = Disk(files, self.commits, self.clock, True)
@@ -44,6 +50,8 @@ class Rig:
         self.places: dict[int, set[int]] = {}
         self.tickets: dict[int, int] = {}
         self.settled: set[int] = set()
+        self.alive: dict[int, set[int]] = {}
+        self.spared: set[int] = set()
         self.orders: list[list[int]] = [[] for _ in range(LANES)]
         self.out: list[tuple[int, int, int]] = []  # lane, position and message
 
@@ -57,12 +65,22 @@ class Rig:
     def _keep(self, commit: Commit) -> None:
         self.underway = commit
 
+    def publish(self, numbers: list[int], message: int) -> None:
+        """Put a message into some lanes; its publisher waits for all of them."""
+        receipt = Told(self, message)
+        self.commits.receipt = receipt
+        for number in numbers:
+            self.append(number, message)
+        self.commits.receipt = None
+        receipt.outstanding = len(numbers)
+
     def append(self, number: int, message: int) -> None:
         ticket = self.lanes[number].append(
             make_message("", "", Properties.of(delivery_mode=2), b"%d " % message + b"x" * (message % 50)), 0
         )
         self.tickets.setdefault(message, int(ticket))
         self.places.setdefault(message, set()).add(number)
+        self.alive.setdefault(message, set()).add(number)
         self.orders[number].append(message)
 
     def take(self, number: int) -> int | None:
@@ -76,14 +94,18 @@ class Rig:
 
     def settle(self, place: int) -> None:
         number, position, message = self.out.pop(place)
+        self.alive[message].discard(number)
         self.lanes[number].settle(position)
         self.settled.add(message)
 
     def move(self, place: int, target: int) -> None:
         """As a dead letter goes: into the other lane first, in the same turn."""
         number, position, message = self.out.pop(place)
+        self.alive[message].discard(number)
         self.append(target, message)
+        self.commits.moving = True
         self.lanes[number].settle(position)
+        self.commits.moving = False
 
     def commit(self) -> None:
         """Run the commit that is under way, and those that it was in the way of, once each."""
@@ -109,6 +131,7 @@ class Rig:
             while (message := probe.take(number)) is not None:
                 self.orders[number].append(message)
                 self.places.setdefault(message, set()).add(number)
+                self.alive.setdefault(message, set()).add(number)
                 self.tickets[message] = 0
 
     def check(self, files: MemoryFiles, excused: frozenset[int] = frozenset()) -> None:
@@ -128,22 +151,37 @@ class Rig:
         assert not missing, f"lost: {sorted(missing)}"
 
 
+class Told(Receipt):
+    """A publisher that is told of one message: never while somebody may want it and it is not safe."""
+
+    def __init__(self, rig: Rig, message: int) -> None:
+        super().__init__()
+        self._rig = rig
+        self._message = message
+
+    def complete(self) -> None:
+        assert not self._rig.alive[self._message], f"{self._message} was confirmed, and is neither safe nor settled"
+        self._rig.spared.add(self._message)
+
+
 def play(rig: Rig, rng: random.Random, first: int) -> None:
     """Do something random. Messages get numbers from the first on."""
     lane = rng.randrange(LANES)
     chance = rng.random()
     if chance < 0.4:
         for message in range(first, first + rng.randint(1, 4)):
-            rig.append(lane, message)
+            rig.publish(rng.choice(([lane], [lane], list(range(LANES)))), message)
     elif chance < 0.6:
         for _ in range(rng.randint(1, 6)):
             rig.take(lane)
     elif chance < 0.7 and rig.out:
-        rig.settle(rng.randrange(len(rig.out)))
+        for _ in range(min(rng.randint(1, 3), len(rig.out))):
+            rig.settle(rng.randrange(len(rig.out)))
     elif chance < 0.8 and rig.out:
         rig.move(rng.randrange(len(rig.out)), lane)
     elif chance < 0.9:
         rig.turn.finish()
     else:
         rig.clock.advance(rng.random())
+        rig.timers.run_due()
         rig.commit()

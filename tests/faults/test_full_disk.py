@@ -62,6 +62,7 @@ class Full:
         self.client.declare(SOURCE, durable=True, arguments=arguments)
         self.files.most = ROOM
         self.sent = 0
+        self._told: list[str] = []
         while not self.stalled:
             self.sent += 1
             self.client.publish(1, "", SOURCE, b"%d " % self.sent + BODY, PERSISTENT)
@@ -73,13 +74,17 @@ class Full:
         for _ in range(count):
             self.client.send(2, commands.Basic.Get, queue=SOURCE, no_ack=no_ack)
             for _, item in self.client.received():
+                if isinstance(item, commands.Basic.Ack):
+                    self._told.append(item.name)  # what is consumed needs no room
+                    continue
                 assert isinstance(item, Content)
                 assert isinstance(item.method, commands.Basic.GetOk)
                 tags.append(item.method.delivery_tag or 0)
         return tags
 
     def names(self) -> list[str]:
-        return [item.name for _, item in self.client.received() if not isinstance(item, Content)]
+        told, self._told = self._told, []
+        return told + [item.name for _, item in self.client.received() if not isinstance(item, Content)]
 
     def _on_stall(self, error: OSError | None) -> None:
         self.stalled = error is not None

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from amqpd.log.commit import PATIENCE_SECONDS
 from tests.faults.rig import Rig, play
 from tests.log.faults import MemoryFiles, MemoryFolder
 
@@ -43,25 +44,27 @@ class ForgetfulFiles(WatchedFiles):
         self.look()
 
 
-def run(files: WatchedFiles) -> int:
-    """Random work, with a look at every moment; returns the number of states."""
-    states = 0
+def run(files: WatchedFiles, patience: float = 0.0) -> tuple[int, int]:
+    """Random work, with a look at every moment; returns the number of states, and of messages that needed no disk."""
+    states = spared = 0
     rng = files.rng
     for life in range(LIVES):
-        rig = Rig(files)
+        rig = Rig(files, patience)
         rig.know_what_is_there()
         files.rig = rig
         for step in range(STEPS):
             play(rig, rng, (life * STEPS + step) * 10)
         files.look()
         states += files.states
+        spared += len(rig.spared)
         files = WatchedFiles(rng, files.crashes(rng).root)
-    return states
+    return states, spared
 
 
 def test_power_loss_at_any_moment_keeps_what_was_confirmed() -> None:
-    states = sum(run(WatchedFiles(random.Random(seed))) for seed in range(RUNS))
-    assert states >= STATES
+    results = [run(WatchedFiles(random.Random(seed)), PATIENCE_SECONDS * (seed % 2)) for seed in range(RUNS)]
+    assert sum(states for states, _ in results) >= STATES
+    assert sum(spared for _, spared in results) > RUNS // 10, "some are confirmed without having been written"
 
 
 def test_the_test_notices_a_disk_that_does_not_sync() -> None:

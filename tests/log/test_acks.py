@@ -186,18 +186,6 @@ def test_nothing_is_written_before_there_is_something_to_say() -> None:
 # Files that replace one another.
 
 
-def test_a_journal_that_grew_is_replaced_by_a_snapshot() -> None:
-    files = MemoryFiles()
-    acks = opened(files, small=200)
-    for position in range(100):
-        settle(acks, position)
-        commit(acks)
-    (name,) = journal(files)
-    assert name != "acks.0"
-    assert files.size(f"{FOLDER}/{name}") < 300
-    assert opened(files).gone.intervals() == [(0, 99)]
-
-
 def test_a_journal_whose_snapshot_is_large_is_left_alone() -> None:
     """Else a queue with many gaps would be written anew with every commit."""
     files = MemoryFiles()
@@ -208,26 +196,6 @@ def test_a_journal_whose_snapshot_is_large_is_left_alone() -> None:
         settle(acks, position)
         commit(acks)
     assert list(journal(files)) == ["acks.0"]
-
-
-def test_the_old_file_is_removed_only_when_the_new_one_is_safe() -> None:
-    files = MemoryFiles()
-    acks = opened(files, small=200)
-    write: JournalWrite | None = None
-    while write is None or not write.obsolete:
-        settle(acks, acks.next_position)
-        files.log.clear()
-        write = acks.begin()
-        assert write is not None
-        write.run()
-        acks.finished(write)
-    new, old = f"{FOLDER}/acks.1", f"{FOLDER}/acks.0"
-    calls = [call for call in files.log if call[0] != "make_folder"]
-    assert calls[:3] == [("write", new), ("sync", new), ("sync_folder", FOLDER)]
-    assert calls[-1] == ("remove", old)
-    files.log.clear()
-    write.sync()
-    assert files.log == [], "it was synced"
 
 
 def test_a_leftover_file_is_removed_with_the_next_job() -> None:
@@ -280,53 +248,6 @@ def test_other_files_of_the_folder_are_left_alone() -> None:
 
 
 # Syncs.
-
-
-def test_the_first_sync_makes_the_names_safe_too_however_late_it_comes() -> None:
-    files = MemoryFiles()
-    acks = opened(files)
-    for position in range(3):  # the first jobs are not synced
-        settle(acks, position)
-        write = acks.begin()
-        assert write is not None
-        write.run()
-        acks.finished(write)
-    settle(acks, 3)
-    commit(acks)
-    for seed in range(50):
-        assert members(opened(files.crashes(random.Random(seed))).gone) == {0, 1, 2, 3}
-    settle(acks, 4)
-    files.log.clear()
-    commit(acks)
-    assert [call for call, _ in files.log] == ["write", "sync"]
-
-
-def test_after_a_failed_sync_the_next_job_writes_everything_anew() -> None:
-    """The disk may have lost what earlier jobs wrote and nobody synced; only this job's part was written again."""
-    files = MemoryFiles()
-    acks = opened(files)
-    settle(acks, 0)
-    commit(acks)
-    settle(acks, 2)
-    early = acks.begin()
-    assert early is not None
-    early.run()
-    acks.finished(early)
-    settle(acks, 4)
-    write = acks.begin()
-    assert write is not None
-    write.run()
-    files.fail_at(1, errno.EIO)
-    with pytest.raises(OSError, match="Input/output error"):
-        write.sync()
-    write.run()
-    write.sync()
-    acks.finished(write)
-    commit(acks)
-    for seed in range(50):
-        after = Acks(files.crashes(random.Random(seed)), FOLDER)
-        after.open()
-        assert members(after.gone) == {0, 2, 4}
 
 
 # Broken files.

@@ -157,18 +157,6 @@ def test_nothing_is_written_before_there_is_something_to_say() -> None:
 # Files that replace one another.
 
 
-def test_a_file_that_grew_is_replaced_by_a_snapshot() -> None:
-    files = MemoryFiles()
-    cursors = opened(files, small=200)
-    for offset in range(100):
-        cursors.move("a", offset)
-        commit(cursors)
-    (name,) = names_of(files)
-    assert name != "cursors.0"
-    assert files.size(f"{FOLDER}/{name}") <= 200 + 40
-    assert opened(files).all() == {"a": 99}
-
-
 def test_a_file_whose_snapshot_is_large_is_left_alone() -> None:
     """Else many cursors would be written anew with every commit."""
     files = MemoryFiles()
@@ -180,23 +168,6 @@ def test_a_file_whose_snapshot_is_large_is_left_alone() -> None:
         cursors.move("cursor 7", offset)
     commit(cursors)
     assert names_of(files) == ["cursors.0"]
-
-
-def test_the_old_file_is_removed_only_when_the_new_one_is_safe() -> None:
-    files = MemoryFiles()
-    cursors = opened(files, small=100)
-    write: JournalWrite | None = None
-    while write is None or not write.obsolete:
-        cursors.move("a", cursors.place("a") + 1)
-        files.log.clear()
-        write = cursors.begin()
-        assert write is not None
-        write.run()
-        cursors.finished(write)
-    new, old = f"{FOLDER}/cursors.1", f"{FOLDER}/cursors.0"
-    calls = [call for call in files.log if call[0] != "make_folder"]
-    assert calls[:3] == [("write", new), ("sync", new), ("sync_folder", FOLDER)]
-    assert calls[-1] == ("remove", old)
 
 
 def test_a_leftover_file_is_removed_with_the_next_job() -> None:
@@ -252,25 +223,6 @@ def test_other_files_of_the_folder_are_left_alone() -> None:
 # Syncs and errors.
 
 
-def test_the_first_sync_makes_the_names_safe_too_however_late_it_comes() -> None:
-    files = MemoryFiles()
-    cursors = opened(files)
-    for offset in range(3):  # the first jobs are not synced
-        cursors.move("a", offset)
-        write = cursors.begin()
-        assert write is not None
-        write.run()
-        cursors.finished(write)
-    cursors.move("b", 1)
-    commit(cursors)
-    for seed in range(50):
-        assert opened(files.crashes(random.Random(seed))).all() == {"a": 2, "b": 1}
-    cursors.move("a", 4)
-    files.log.clear()
-    commit(cursors)
-    assert [call for call, _ in files.log] == ["write", "sync"]
-
-
 def test_a_job_for_which_the_disk_had_no_room_may_be_run_again() -> None:
     files, _, _ = three_entries()
     cursors = opened(files)
@@ -285,32 +237,6 @@ def test_a_job_for_which_the_disk_had_no_room_may_be_run_again() -> None:
     write.sync()
     cursors.finished(write)
     assert opened(files).all() == {"a": 8, "b": 9}
-
-
-def test_after_a_failed_sync_the_next_job_writes_everything_anew() -> None:
-    """The disk may have lost what earlier jobs wrote and nobody synced; only this job's part was written again."""
-    files = MemoryFiles()
-    cursors = opened(files)
-    cursors.move("a", 1)
-    commit(cursors)
-    cursors.move("b", 2)
-    early = cursors.begin()
-    assert early is not None
-    early.run()
-    cursors.finished(early)
-    cursors.move("c", 3)
-    write = cursors.begin()
-    assert write is not None
-    write.run()
-    files.fail_at(1, errno.EIO)
-    with pytest.raises(OSError, match="Input/output error"):
-        write.sync()
-    write.run()
-    write.sync()
-    cursors.finished(write)
-    commit(cursors)
-    for seed in range(50):
-        assert read(files.crashes(random.Random(seed))) == {"a": 1, "b": 2, "c": 3}
 
 
 # Broken files.

@@ -447,3 +447,19 @@ def test_a_rewrite_whose_segment_was_forgotten_is_given_up_with_its_file() -> No
     assert log.give_up_rewrite(rewrite)
     commit(log)
     assert offsets(opened(files, SMALL)) == [10, 11, 12, 13, 14]
+
+
+def test_a_checkpoint_of_next_to_nothing_is_spared() -> None:
+    """A stop of thousands of small logs would sync each of them."""
+    files = MemoryFiles()
+    log = opened(files)
+    fill(log, 0, 9)
+    commit(log)
+    again = opened(files)  # as after a kill: nothing vouches for what is there
+    assert again.checkpoint(1_000_000) is None
+    job = again.checkpoint(100)
+    assert job is not None
+    job.run()
+    job.sync()
+    again.finished(job)
+    assert again.checkpoint() is None

@@ -15,6 +15,7 @@ from amqpd.log.segment import (
     base_and_generation,
     created_in,
     find,
+    find_time,
     header_is_whole,
     header_of,
     name_of,
@@ -248,3 +249,34 @@ def test_octets_that_look_like_huge_records_do_not_keep_a_scan_busy() -> None:
     found, scan = scan_all(files, segment, segment.size + 400_000)
     assert found == EXPECTED
     assert scan.torn == segment.size
+
+
+# By time.
+
+
+def segments_with(latest: list[int]) -> list[Segment]:
+    """Segments in order, with these latest times."""
+    made: list[Segment] = []
+    for number, time in enumerate(latest):
+        segment = Segment("log", number, 0)
+        if made:
+            segment.follow(made[-1])
+        segment.latest = time
+        made.append(segment)
+    return made
+
+
+@given(st.lists(st.integers(-1, 9), max_size=12), st.integers(0, 3), st.integers(0, 10))
+def test_no_segment_before_the_one_that_is_found_has_the_time(latest: list[int], gone: int, time: int) -> None:
+    """However the clock was set, and whatever segments are gone."""
+    segments = segments_with(latest)[gone:]
+    index = find_time(segments, time)
+    assert all(segment.latest < time for segment in segments[:index])
+    assert 0 <= index <= len(segments)
+
+
+@given(st.lists(st.integers(0, 9), max_size=12), st.integers(0, 10))
+def test_while_time_goes_on_it_is_the_first_that_has_it(latest: list[int], time: int) -> None:
+    latest.sort()
+    index = find_time(segments_with(latest), time)
+    assert all(found >= time for found in latest[index:])

@@ -14,13 +14,13 @@ from pamqp import base, commands
 
 from amqpd.broker.queues.sink import REFUSED, MessageSink
 from amqpd.clock import ManualClock, Timers
-from amqpd.log.commit import RETRY_SECONDS, SAFE, Commit, Commits, Job, Member
+from amqpd.log.commit import RETRY_SECONDS, SAFE, Commit, Commits, Job, Member, Receipt
 from amqpd.protocol.confirms import Confirms
 from amqpd.turn import Turn
 from amqpd.wire.methods import decode, encode, make
 from amqpd.wire.output import Output
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
-from tests.builders import Client, FakeWire, World, publish_bytes, split_frames
+from tests.builders import Client, Content, FakeWire, World, publish_bytes, split_frames
 from tests.stores import Store
 
 
@@ -53,13 +53,22 @@ class Bench:
 
     def answer(self, accepted: bool) -> None:
         """The next publish was safe at once, or refused."""
-        self.confirms.answer(SAFE if accepted else REFUSED, [])
+        self.confirms.answer(SAFE if accepted else REFUSED, [], 0)
 
     def store(self, *sinks: MessageSink) -> int:
         """The next publish is safe with the commit that is being gathered; returns its number."""
         self.commits.join(self._disk, 0)
-        self.confirms.answer(self.commits.number, list(sinks))
+        self.confirms.answer(self.commits.number, list(sinks), 1)
         return int(self.commits.number)
+
+    def keep(self, copies: int, refused: bool) -> Receipt:
+        """The next publish has so many copies to be written, and may be refused elsewhere; returns its receipt."""
+        self.commits.join(self._disk, 0)
+        self.confirms.expect()
+        receipt = self.commits.receipt
+        assert receipt is not None
+        self.confirms.answer(REFUSED if refused else self.commits.number, [], copies)
+        return receipt
 
     def run_commit(self) -> None:
         """The commit that is under way is done, if there is one."""
@@ -118,6 +127,76 @@ def test_every_number_is_answered_once_in_order_and_rightly(script: list[str]) -
         bench.run_commit()
         bench.finish()
     assert len(outcomes(bench.answers())) == len(published)
+
+
+class Script:
+    """Publishes with copies, and what a client may be told of them."""
+
+    def __init__(self) -> None:
+        self.bench = Bench()
+        self.published: list[tuple[bool, int, set[int]]] = []  # accepted, commit, copies that are not settled
+        self._copies: list[tuple[int, set[int], Receipt]] = []
+
+    def publish(self, accepted: bool) -> None:
+        self.published.append((accepted, SAFE, set()))
+        self.bench.answer(accepted)
+
+    def keep(self, copies: int, refused: bool) -> None:
+        receipt = self.bench.keep(copies, refused)
+        first = len(self._copies)
+        alive = set(range(first, first + copies))
+        self._copies += [(number, alive, receipt) for number in range(first, first + copies)]
+        self.published.append((not refused, SAFE if refused else int(self.bench.commits.number), alive))
+
+    def settle(self, place: int) -> None:
+        if place < len(self._copies):
+            number, alive, receipt = self._copies[place]
+            if number in alive:
+                alive.remove(number)
+                receipt.settled()
+
+    def check(self) -> None:
+        """At the end of a turn."""
+        told = outcomes(self.bench.answers())
+        assert [accepted for _, accepted in told] == [accepted for accepted, _, _ in self.published[: len(told)]]
+        done = self.bench.commits.done
+        assert all(commit <= done or not alive for _, commit, alive in self.published[: len(told)])
+        if not any(alive for _, _, alive in self.published):
+            assert len(told) == len(self.published)
+
+
+COPIES = st.lists(
+    st.one_of(
+        st.sampled_from(["safe", "refused", "end of turn", "commit"]),
+        st.tuples(st.integers(1, 3), st.booleans()),  # copies to be written, and whether one more queue refuses
+        st.integers(0, 20),  # which of the copies is settled
+    ),
+    max_size=60,
+)
+
+
+@given(COPIES)
+def test_a_number_is_confirmed_only_if_each_of_its_copies_is_safe_or_settled(
+    steps: list[str | int | tuple[int, bool]],
+) -> None:
+    """And when nothing is left to wait for, it is."""
+    script = Script()
+    for step in [*steps, "end of turn"]:
+        if isinstance(step, tuple):
+            script.keep(*step)
+        elif isinstance(step, int):
+            script.settle(step)
+        elif step == "commit":
+            script.bench.run_commit()
+        elif step != "end of turn":
+            script.publish(step == "safe")
+        if step in ("end of turn", "commit"):
+            script.bench.finish()
+            script.check()
+    while script.bench.held:
+        script.bench.run_commit()
+        script.bench.finish()
+    assert len(outcomes(script.bench.answers())) == len(script.published)
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -325,14 +404,103 @@ def test_but_not_before_those_that_were_published_before_it(stored: Client) -> N
     assert told(stored) == [(True, 3, True)]
 
 
-def test_a_persistent_message_that_was_consumed_at_once_is_confirmed_all_the_same(stored: Client) -> None:
+def test_what_was_consumed_at_once_needs_no_disk_and_is_confirmed_at_once(stored: Client) -> None:
     stored.send(1, commands.Basic.Consume, queue="one", consumer_tag="c", no_ack=True)
     stored.take()
     stored.publish(1, "", "one", b"m", PERSISTENT)
-    assert stored.bodies() == [b"m"]
+    delivery, confirm = (item for _, item in stored.received())
+    assert getattr(delivery, "body", None) == b"m"
+    assert isinstance(confirm, commands.Basic.Ack)
+
+
+def got(client: Client, queue: str) -> int:
+    """Fetch a message from a queue; returns its delivery tag."""
+    client.send(1, commands.Basic.Get, queue=queue)
+    _, delivery = client.received()[0]
+    assert isinstance(delivery, Content)
+    assert isinstance(delivery.method, commands.Basic.GetOk)
+    return delivery.method.delivery_tag or 0
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_message_is_confirmed_when_it_is_acknowledged_before_its_commit_is_done(stored: Client, begun: bool) -> None:
+    """Whether its commit has begun or not: what nobody needs any more need not be safe."""
+    if not begun:
+        stored.publish(1, "", "two", b"", PERSISTENT)
+        assert stored.world.held_commits
+        confirmed_by = 2
+        first = got(stored, "two")
+    stored.publish(1, "", "one", b"m", PERSISTENT)
+    tag = got(stored, "one")
+    stored.send(1, commands.Basic.Ack, delivery_tag=tag)
+    if not begun:
+        assert told(stored) == []  # there is one before it that waits
+        stored.send(1, commands.Basic.Ack, delivery_tag=first)
+        assert told(stored) == [(True, confirmed_by, True)]
+    else:
+        assert told(stored) == [(True, 1, False)]
+
+
+def test_a_message_for_several_queues_is_confirmed_when_all_of_them_have_settled_it(stored: Client) -> None:
+    stored.publish(1, "amq.fanout", "", b"m", PERSISTENT)
+    stored.send(1, commands.Basic.Ack, delivery_tag=got(stored, "one"))
+    assert told(stored) == []
+    stored.send(1, commands.Basic.Ack, delivery_tag=got(stored, "two"))
+    assert told(stored) == [(True, 1, False)]
+
+
+def test_what_one_queue_settled_waits_for_the_commit_of_the_other(stored: Client) -> None:
+    stored.publish(1, "amq.fanout", "", b"m", PERSISTENT)
+    stored.send(1, commands.Basic.Ack, delivery_tag=got(stored, "one"))
+    assert told(stored) == []
+    stored.world.run_commit()
+    assert told(stored) == [(True, 1, False)]
+
+
+def test_what_came_back_from_a_consumer_waits_again(stored: Client) -> None:
+    stored.publish(1, "", "one", b"m", PERSISTENT)
+    stored.send(1, commands.Basic.Nack, delivery_tag=got(stored, "one"), requeue=True)
+    assert told(stored) == []
+    stored.send(1, commands.Basic.Ack, delivery_tag=got(stored, "one"))
+    assert told(stored) == [(True, 1, False)]
+
+
+@pytest.mark.parametrize("ending", ["rejected", "purged", "deleted"])
+def test_what_is_dropped_for_good_is_confirmed(stored: Client, ending: str) -> None:
+    stored.publish(1, "", "two", b"m", PERSISTENT)  # its commit is under way
+    stored.publish(1, "", "one", b"m", PERSISTENT)
+    stored.send(1, commands.Basic.Ack, delivery_tag=got(stored, "two"))
+    assert told(stored) == [(True, 1, False)]
+    if ending == "rejected":
+        stored.send(1, commands.Basic.Reject, delivery_tag=got(stored, "one"), requeue=False)
+        assert told(stored) == [(True, 2, False)]
+    elif ending == "purged":
+        stored.send(1, commands.Queue.Purge, queue="one")
+        assert [type(item) for _, item in stored.received()] == [commands.Queue.PurgeOk, commands.Basic.Ack]
+    else:
+        stored.send(1, commands.Queue.Delete, queue="one")
+        assert [type(item) for _, item in stored.received()] == [commands.Basic.Ack]  # delete_ok waits for the catalog
+
+
+def test_what_died_and_went_elsewhere_is_confirmed_when_it_is_safe_there(stored: Client) -> None:
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "two"}
+    stored.send(1, commands.Queue.Declare, queue="dying", durable=True, arguments=arguments)
     while stored.world.held_commits:
         stored.world.run_commit()
+    stored.take()
+    stored.publish(1, "", "one", b"first", PERSISTENT)  # its commit is under way
+    stored.publish(1, "", "dying", b"m", PERSISTENT)
+    stored.send(1, commands.Basic.Ack, delivery_tag=got(stored, "one"))
     assert told(stored) == [(True, 1, False)]
+    stored.send(1, commands.Basic.Reject, delivery_tag=got(stored, "dying"), requeue=False)
+    assert told(stored) == []
+    stored.world.run_commit()
+    assert told(stored) == []
+    stored.world.run_commit()
+    assert told(stored) == [(True, 2, False)]
+    killed = stored.world.killed()
+    assert killed.vhost.queue("two").message_count == 1
+    assert killed.vhost.queue("dying").message_count == 0
 
 
 def test_what_is_published_during_a_commit_waits_for_the_next(stored: Client) -> None:

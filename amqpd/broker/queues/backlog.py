@@ -15,50 +15,21 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
+from amqpd.broker.queues.dead import Dead, find_dead
 from amqpd.broker.queues.disk import Disk, Kept
 from amqpd.broker.queues.late import FolderRemoval, LateJobs, Relief
+from amqpd.broker.queues.readback import ReadBack
 from amqpd.broker.queues.ready import Ready
-from amqpd.broker.records import RecordDecoder, RecordEncoder, Stored
-from amqpd.errors import AMQPError
+from amqpd.broker.queues.unwritten import Gathered, Unwritten
+from amqpd.broker.records import RecordEncoder, Stored
 from amqpd.log.acks import Acks
 from amqpd.log.commit import SAFE, Job
-from amqpd.log.damage import Damage
 from amqpd.log.journal_write import JournalWrite
-from amqpd.log.log import Log
+from amqpd.log.log import NOT_WORTH_A_SYNC, Log
 from amqpd.log.ranges import Ranges, ranges_of
-from amqpd.log.record import Record
 from amqpd.log.write import LogRemoval, LogWrite
 
-NO_REASON: Final = 255  # the mark of what was delivered too often, until its queue has dealt with it
 OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
-# Of messages that are wanted by position: those no farther apart are read together, so many octets at a time.
-NEAR: Final = 64
-TOGETHER: Final = 64 * 1024
-
-
-@final
-class Unwritten:
-    """A message that is to be written."""
-
-    def __init__(self, position: i64, deadline: i64, message: Message, lasting: bool) -> None:
-        self.position: i64 = position
-        self.deadline: i64 = deadline
-        self.message = message
-        self.lasting = lasting
-
-
-@final
-class Dead:
-    """A message that a restart has found not to be ready any more.
-
-    Args:
-        reason: which died() was told: it was to go elsewhere, and had not arrived. None: it was delivered too often.
-    """
-
-    def __init__(self, position: i64, message: Message, reason: int | None) -> None:
-        self.position: i64 = position
-        self.message = message
-        self.reason = reason
 
 
 @final
@@ -89,10 +60,14 @@ class Backlog(Kept):
         self._log = Log(disk.files, folder, disk.segment_size)
         self._acks = Acks(disk.files, folder, disk.journal_size)
         self._encoder = RecordEncoder()
-        self._decoder = RecordDecoder()
-        self._pending: list[Unwritten] = []  # for the next commit
-        self._writing: list[Unwritten] = []  # in the commit that is under way
-        self._read_through: i64 = -1  # everything up to here was read back
+        self._reading = ReadBack(disk, folder, self._log, self._acks, self._give_up)
+        self._pending = Gathered()  # for the next commit
+        self._writing = Gathered()  # in the commit that is under way
+        self._passed: i64 = 0  # every position below this one is in the log, or never will be
+        self._kept: i64 = 0  # messages since the last commit began
+        self._spared: i64 = 0  # messages that were settled before they were safe, since then
+        self._patient = False  # most of them are
+        self._asked: i64 = 0  # aged() was, when this was the next position
         self._moved: list[i64] = []  # settled, and gone elsewhere with the commit that is being gathered
         self._moving: list[i64] = []  # the same with the one that is under way
         self._late: LateJobs | None = None  # under way
@@ -121,45 +96,21 @@ class Backlog(Kept):
             below = i64(last) + 1
         if next_position > below:
             gone.add(below, next_position - 1)
-        self._read_dead(most_deliveries)
+        self.dead = find_dead(self._acks, self._reading, most_deliveries)
         count, octets = self._log.live(gone)
         for dead in self.dead:
             count -= 1
             octets -= dead.message.body_size
         self._log.forget(gone)
+        self._passed = next_position
         return int(count), int(octets), int(next_position)
-
-    def _read_dead(self, most_deliveries: i64) -> None:
-        """Read what is dead; what cannot be read is gone."""
-        acks = self._acks
-        dead = set(acks.marks)
-        dead.update(position for position, count in acks.counts.items() if count > most_deliveries)
-        if most_deliveries < 1:  # a single delivery is not counted
-            delivered = Ranges()
-            delivered.add(0, acks.delivered - 1)
-            for first, last in delivered.without(acks.gone).intervals():
-                dead.update(range(first, last + 1))
-        for position in sorted(dead):
-            if not self._read_dead_at(position, acks.marks.get(position)):
-                acks.settle_range(position, position)
-            elif position not in acks.marks:
-                acks.mark(position, NO_REASON)  # for page() and the purge; it does not stay
-
-    def _read_dead_at(self, position: i64, reason: int | None) -> bool:
-        page: list[Stored] = []
-        for record in self._log.read(position, 1):
-            if record.offset == position and not self._acks.gone.covers(position):
-                self._add_stored(page, record)
-        self._report_damage()
-        for stored in page:
-            self.dead.append(Dead(position, stored.message, reason))
-        return len(page) > 0
 
     def start(self, position: i64) -> None:
         """Begin with this position: whatever has a lower one will never be written."""
         if position > 0:
             self._acks.gone.add(0, position - 1)
-            self._read_through = position - 1
+            self._reading.through = position - 1
+            self._passed = position
 
     @property
     def ticket(self) -> i64:
@@ -174,17 +125,40 @@ class Backlog(Kept):
             lasting: it survives a restart.
         """
         # HOT: once per stored message
-        self._pending.append(Unwritten(position, deadline, message, lasting))
-        self._disk.commits.join(self, message.body_size + OVERHEAD)
+        commits = self._disk.commits
+        receipt = commits.receipt if lasting and self._disk.waits else None  # else it counts as safe already
+        self._pending.add(Unwritten(position, deadline, message, lasting, receipt))
+        self._kept += 1
+        commits.join(self, message.body_size + OVERHEAD)
 
     def settle(self, position: i64) -> None:
-        """A message is gone for good."""
+        """A message is gone for good. If it is not safe yet, nobody has to wait for that any more.
+
+        One that has gone elsewhere (Commits.moving) is not written here either; but who waits for it goes on to wait,
+        for the commit that has it there.
+        """
         # HOT: once per settled message of a durable queue
-        self._acks.settle(position)
-        if self._disk.commits.moving:
-            self._moved.append(position)
-        if not self.joined:
-            self._disk.commits.join(self, 0)
+        commits = self._disk.commits
+        acks = self._acks
+        item = self._pending.take(position)
+        if item is not None:
+            commits.leave(item.message.body_size + OVERHEAD)
+            if acks.counts or acks.marks:
+                acks.settle(position)  # for what is noted of it
+        else:
+            acks.settle(position)
+            if commits.moving:
+                self._moved.append(position)
+            if not self.joined:
+                commits.join(self, 0)
+            if self._writing.count == 0:
+                return
+            item = self._writing.take(position)
+            if item is None:
+                return
+        self._spared += 1
+        if item.receipt is not None and not commits.moving:
+            item.receipt.settled()
 
     def leaves_again(self, position: i64, deliveries: i64) -> None:
         """A message is delivered, so often by now, and not for the first time: of that progress() tells."""
@@ -193,7 +167,7 @@ class Backlog(Kept):
 
     def progress(self) -> None:
         """Messages were delivered; after a restart they are flagged as redelivered, should they still be there."""
-        if not self.joined and self._lane.handed_out() > self._acks.delivered:
+        if not self.joined and not self._log.empty and self._lane.handed_out() > self._acks.delivered:
             self._disk.commits.join(self, 0)
 
     def died(self, position: i64, reason: int) -> None:
@@ -204,53 +178,48 @@ class Backlog(Kept):
     def settle_range(self, first: i64, last: i64) -> None:
         """All messages of these positions are gone, of which none had been delivered."""
         if last >= first:
+            self._spare(first, last)
             self._acks.settle_range(first, last)
             self._disk.commits.join(self, 0)
+
+    def _spare(self, first: i64, last: i64) -> None:
+        """Do not write what is gone for good."""
+        commits = self._disk.commits
+        for item in self._pending.take_range(first, last):
+            commits.leave(item.message.body_size + OVERHEAD)
+            if item.receipt is not None and not commits.moving:
+                item.receipt.settled()
 
     @property
     def next_to_read(self) -> i64:
         """No position below this one will be read back."""
-        return self._read_through + 1
+        return self._reading.through + 1
 
     def read_from(self, position: i64) -> None:
         """What is to be read back begins here: everything before it is in memory."""
-        self._read_through = position - 1
+        self._reading.through = position - 1
 
     def skip_to(self, position: i64) -> None:
         """What is to be read back begins here: everything not read before it is gone."""
-        first = self._read_through + 1
+        first = self._reading.through + 1
         if self._durable:
             dropped = Ranges()
             dropped.add(first, position - 1)
             for start, end in dropped.without(self._marked()).intervals():
                 self.settle_range(start, end)
-        self._read_through = position - 1
-        # What is before that may be with a consumer.
-        self._pending = [item for item in self._pending if item.position < first or item.position >= position]
+        self._reading.through = position - 1
+        self._spare(first, position - 1)  # what is before that may be with a consumer
         if not self._durable:
             self._drop_read()
 
     def page(self) -> list[Stored]:
         """The next messages that were not read back yet, in the order of their positions; none when there are none."""
-        while True:
-            try:
-                records = self._log.read(self._read_through + 1, self._disk.page_octets)
-            except OSError as error:
-                self._give_up(error)
-                return []
-            self._report_damage()
-            if not records:
-                return self._unwritten_page()
-            page: list[Stored] = []
-            gone, marks = self._acks.gone, self._acks.marks
-            for record in records:
-                self._read_through = record.offset
-                if not gone.covers(record.offset) and record.offset not in marks:
-                    self._add_stored(page, record)
-            if not self._durable:
-                self._drop_read()
-            if page:
-                return page
+        page = self._reading.page()
+        if not page and not self.ended:
+            page = self._unwritten_page()
+        elif not self._durable:
+            self._drop_read()
+        return page
 
     def fetch(self, positions: list[int], octets: i64) -> list[Stored]:
         """The messages of some positions, as far as they can be read; it makes no difference to page().
@@ -259,52 +228,28 @@ class Backlog(Kept):
             positions: ascending.
             octets: about how much to return; one message at least, if there is one.
         """
-        found: list[Stored] = []
-        wanted = set(positions)
-        at = 0
-        while at < len(positions) and octets > 0:
-            near = at + 1 < len(positions) and positions[at + 1] - positions[at] < NEAR
-            try:
-                records = self._log.read(positions[at], TOGETHER if near else 1)
-            except OSError as error:
-                self._give_up(error)
-                return found
-            if not records:
-                break
-            for record in records:
-                if record.offset in wanted and octets > 0:
-                    octets -= len(record.payload)
-                    self._add_stored(found, record)
-            while at < len(positions) and positions[at] <= record.offset:
-                at += 1
-        self._report_damage()
+        found = self._reading.fetch(positions, octets)
         written = self._log.written
-        unwritten = [item for item in self._writing + self._pending if item.position > written]
+        wanted = set(positions)
+        unwritten = [item for item in self._unwritten() if item.position > written]
         found += [Stored(item.position, item.deadline, item.message) for item in unwritten if item.position in wanted]
         return found
-
-    def _add_stored(self, page: list[Stored], record: Record) -> None:
-        """Add the message of a record; one that is no message is left out, and told of."""
-        position = record.offset
-        try:
-            stored = self._decoder.stored(position, record.payload)
-        except (ValueError, IndexError, AMQPError) as error:
-            path = f"{self._folder}, record {int(position)}"
-            self._disk.damaged(Damage(path, 0, len(record.payload), f"it is no message ({error})"))
-            return
-        if position < self._acks.delivered:
-            stored.deliveries = i64(self._acks.counts.get(int(position), 1))
-        page.append(stored)
 
     def _unwritten_page(self) -> list[Stored]:
         """What has to be read back is not written yet. What need not survive a restart never will be."""
         page: list[Stored] = []
-        for item in self._writing + self._pending:
-            if item.position > self._read_through:
-                self._read_through = item.position
+        for item in self._unwritten():
+            if item.position > self._reading.through:
+                self._reading.through = item.position
                 page.append(Stored(item.position, item.deadline, item.message))
-        self._pending = [item for item in self._pending if item.lasting]
+        for item in self._pending.all():
+            if not item.lasting:
+                self._spare(item.position, item.position)
         return page
+
+    def _unwritten(self) -> list[Unwritten]:
+        """What is not known to be written yet, in order."""
+        return self._writing.all() + self._pending.all()
 
     def _marked(self) -> Ranges:
         """The positions of dead letters."""
@@ -315,39 +260,57 @@ class Backlog(Kept):
 
     def _drop_read(self) -> None:
         """A message that was read back from a backlog that does not outlive the process is never read again."""
-        self._acks.gone.add(0, self._read_through)
+        self._acks.gone.add(0, self._reading.through)
         self._disk.commits.join(self, 0)
-
-    def _report_damage(self) -> None:
-        if self._log.damages:
-            for damage in self._log.damages:
-                self._disk.damaged(damage)
-            self._log.damages.clear()
 
     # What commits call.
 
+    def hurries(self) -> bool:
+        """Unless consumers have been so quick that most of what came lately never had to be written."""
+        return self.ended or self._to_remove or (self._pending.count > 0 and not self._patient)
+
+    def aged(self) -> bool:
+        pending = self._pending
+        aged = pending.count > 0 and pending.first < self._asked
+        self._asked = pending.end
+        return aged
+
     def begin(self) -> Job | None:
-        # HOT: the loop over stored messages
         if self.ended:
             return None
-        acks = self._acks
-        acks.gather()
-        gone = acks.gone
+        if self._kept > 0:
+            self._patient = self._spared * 2 >= self._kept
+            self._kept = 0
+            self._spared = 0
+        self._acks.gather()
         self._moving, self._moved = self._moved, []  # the commit before is done
+        self._append()
+        self._log.forget(self._acks.gone)
+        return self._log.begin()
+
+    def _append(self) -> None:
+        """Hand what is pending to the log. What was taken out again since it came is gone, though no file says so."""
+        # HOT: the loop over stored messages
+        gone = self._acks.gone
         log = self._log
         encoder = self._encoder
         now: i64 = int(self._disk.clock.time() * 1000)
-        pending, self._pending = self._pending, []
-        check = gone.count > 0 and len(pending) > 0 and gone.last() >= pending[0].position
-        for item in pending:
-            if check and gone.covers(item.position):
-                continue
+        passed = self._passed
+        end = self._pending.end
+        for item in self._pending.all():
+            position = item.position
+            if position > passed:
+                gone.add(passed, position - 1)
+            passed = position + 1
             message = item.message
             head = encoder.head(message, item.deadline)
-            log.append(item.position, now, message.body_size, not item.lasting, head, message.content)
-        self._writing = pending
-        log.forget(gone)
-        return log.begin()
+            log.append(position, now, message.body_size, not item.lasting, head, message.content)
+        if end > passed:
+            gone.add(passed, end - 1)
+            passed = end
+        self._passed = passed
+        self._writing = self._pending
+        self._pending = Gathered()
 
     def begin_late(self) -> Job | None:
         if self._to_remove:
@@ -357,7 +320,8 @@ class Backlog(Kept):
             return None
         acks: JournalWrite | None = None
         if self._durable:
-            self._acks.handed_out(self._lane.handed_out())
+            if not self._log.empty:  # else there is nothing that could come back
+                self._acks.handed_out(self._lane.handed_out())
             acks = self._acks.begin()
         removal = self._log.begin_late()
         rewrite = self._log.rewrite(self._acks.gone)
@@ -391,7 +355,7 @@ class Backlog(Kept):
             return
         if isinstance(job, LogWrite):
             self._log.finished(job)
-            self._writing = []
+            self._writing.clear()
         elif isinstance(job, LateJobs):
             self._late = None
             self._moving = []
@@ -399,7 +363,7 @@ class Backlog(Kept):
                 self._acks.finished(job.acks)
             if job.rewrite is not None:
                 self._log.finished_rewrite(job.rewrite)
-                self._report_damage()
+                self._reading.report_damage()
                 self._disk.commits.join(self, 0)  # to remove the old file
 
     def failed(self, job: Job, error: OSError) -> None:
@@ -415,8 +379,8 @@ class Backlog(Kept):
         self._on_failure(error)
 
     def checkpoint(self) -> Job | None:
-        """A job after which the next start has nothing to scan; only while no commit is under way."""
-        return self._log.checkpoint()
+        """A job after which the next start has next to nothing to scan; only while no commit is under way."""
+        return self._log.checkpoint(NOT_WORTH_A_SYNC)
 
     def close(self) -> None:
         """Write nothing any more."""

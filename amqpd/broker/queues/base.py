@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from mypy_extensions import i64, trait
 
 from amqpd.broker.context import Context
-from amqpd.broker.counters import Traffic
+from amqpd.broker.counters import Sampled, Traffic
 from amqpd.broker.flow import Congestion
 from amqpd.broker.message import Message
 from amqpd.broker.publisher import Publisher
@@ -22,6 +22,7 @@ from amqpd.broker.queues.expiry import HeadTimer, IdleTimer
 from amqpd.broker.queues.room import Room
 from amqpd.broker.queues.single_active import SingleActiveConsumers
 from amqpd.broker.queues.sink import MessageSink
+from amqpd.broker.queues.utilisation import Utilisation
 from amqpd.broker.settings import QueueSettings
 from amqpd.errors import AccessRefused
 from amqpd.turn import Work
@@ -106,7 +107,7 @@ class QueueHost:
         raise NotImplementedError
 
 
-class Queue(MessageSink):
+class Queue(MessageSink, Sampled):
     """A queue.
 
     Args:
@@ -143,6 +144,9 @@ class Queue(MessageSink):
         self.settled_octets: i64 = 0  # of both kinds
         self._past: Traffic | None = None
         self._past_octets: i64 = 0
+        self._utilisation: Utilisation | None = None
+        self.sampled: i64 = 0
+        self.active_at: i64 = 0
 
     @property
     def survives(self) -> bool:
@@ -234,8 +238,14 @@ class Queue(MessageSink):
     @property
     def unacknowledged(self) -> int:
         """Messages that were delivered and not settled."""
-        traffic = self.traffic()
-        return int(traffic.deliver + traffic.get + traffic.get_no_ack - self.settlements - self.returned)
+        total: i64 = -self.settlements - self.returned
+        past = self._past
+        if past is not None:
+            total += past.deliver + past.get + past.get_no_ack
+        for consumer in self.consumers.all():
+            if not consumer.no_ack:
+                total += consumer.delivered
+        return int(total)
 
     @property
     def unacknowledged_octets(self) -> int:
@@ -244,6 +254,32 @@ class Queue(MessageSink):
         for consumer in self.consumers.all():
             octets += consumer.octets
         return int(octets)
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the last seconds in which a message could have left at once; 0 without consumers."""
+        if len(self.consumers) == 0:
+            return 0.0
+        return 1.0 if self._utilisation is None else self._utilisation.share()
+
+    @property
+    def paged(self) -> tuple[int, int]:
+        """Ready messages that are on the disk only, and octets of their bodies."""
+        return 0, 0
+
+    @property
+    def head_timestamp(self) -> int | None:
+        """The timestamp property of the head, if it is in memory and has one."""
+        return None
+
+    def activity(self) -> i64:
+        # Every message that comes in or back counts twice, for it is taken off again while it is ready.
+        total: i64 = 2 * (self.entered() + self.returned) + self.settlements - self.message_count
+        if self._past is not None:
+            total += self._past.deliver_get + self._past.get_empty
+        for consumer in self.consumers.all():
+            total += consumer.delivered
+        return total
 
     def traffic(self) -> Traffic:
         """What has happened here since the queue was made, or came back from the disk; publish counts dead letters."""
@@ -308,8 +344,19 @@ class Queue(MessageSink):
     def check_congestion(self) -> None:
         """Decide whether publishers must be slowed; a type calls this at the end of each pump."""
         disk = self.context.storage.disk
-        crowded = self.congestion.check(self.message_count, len(self.consumers) > 0)
+        count, consumed = self.message_count, len(self.consumers) > 0
+        crowded = self.congestion.check(count, consumed)
         self.crowded = crowded or (disk is not None and disk.behind)
+        able = count == 0 or not consumed
+        if not able or self._utilisation is not None:
+            self._able(able)
+
+    def _able(self, able: bool) -> None:
+        """Note whether messages leave as they come, or wait for consumers."""
+        if self._utilisation is None:
+            self._utilisation = Utilisation(self.context.clock)
+        if able is not self._utilisation.able:
+            self._utilisation.change(able)
 
     def subscribe(self, consumer: Consumer) -> None:
         """Let a consumer take messages, from the end of this turn on.

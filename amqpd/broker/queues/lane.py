@@ -20,7 +20,8 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Backlog, Dead
+from amqpd.broker.queues.backlog import Backlog
+from amqpd.broker.queues.dead import Dead
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.queues.room import ALL, NOTHING, Room
 from amqpd.broker.records import Stored
@@ -165,6 +166,14 @@ class Lane(Ready):
 
     def entered(self) -> i64:
         return self._next_position() - self._first
+
+    def head(self) -> Message | None:
+        if self._ahead:
+            return self._returned[0][3] if self._returned_first() else self._page[-1].message
+        return self._fresh[self._front] if self._front < len(self._fresh) else None
+
+    def paged(self) -> tuple[i64, i64]:
+        return self._paged, self._paged_octets
 
     def handed_out(self) -> i64:
         if self._page:

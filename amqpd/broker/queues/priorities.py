@@ -89,6 +89,18 @@ class PriorityLanes(Ready):
             total += lane.entered()
         return total
 
+    def head(self) -> Message | None:
+        return self._head_lane().head()
+
+    def paged(self) -> tuple[i64, i64]:
+        messages: i64 = 0
+        octets: i64 = 0
+        for lane in self._lanes:
+            more, larger = lane.paged()
+            messages += more
+            octets += larger
+        return messages, octets
+
     def progress(self) -> None:
         for lane in self._lanes:
             lane.progress()

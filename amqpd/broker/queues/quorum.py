@@ -12,8 +12,8 @@ from mypy_extensions import i64
 
 from amqpd.broker.deaths import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import NO_REASON
 from amqpd.broker.queues.base import QueueHost, QueueSpec
+from amqpd.broker.queues.dead import NO_REASON
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
 from amqpd.broker.queues.room import ALL

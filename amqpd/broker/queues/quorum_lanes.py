@@ -8,7 +8,7 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
-from amqpd.broker.queues.backlog import Dead
+from amqpd.broker.queues.dead import Dead
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.priorities import LEVEL_BITS, LEVEL_MASK
 from amqpd.broker.queues.ready import Ready
@@ -114,6 +114,14 @@ class QuorumLanes(Ready):
 
     def entered(self) -> i64:
         return self._normal.entered() + self._high.entered()
+
+    def head(self) -> Message | None:
+        return self._returned[0][3] if self._returned else self._next_lane().head()
+
+    def paged(self) -> tuple[i64, i64]:
+        normal, normal_octets = self._normal.paged()
+        high, high_octets = self._high.paged()
+        return normal + high, normal_octets + high_octets
 
     def progress(self) -> None:
         self._normal.progress()

@@ -66,6 +66,14 @@ class Ready:
         """How many messages append() has taken since the queue was made or came back from the disk."""
         raise NotImplementedError
 
+    def head(self) -> Message | None:
+        """The head, if there is one in memory."""
+        raise NotImplementedError
+
+    def paged(self) -> tuple[i64, i64]:
+        """Messages that are on the disk only, and octets of their bodies."""
+        raise NotImplementedError
+
     def handed_out(self) -> i64:
         """Every position below this one was taken at least once, of a lane of its own."""
         return 0

@@ -70,6 +70,16 @@ class WorkQueue(Queue):
         if not self.deleted:
             self.die(delivery.message, REJECTED, delivery.position)
 
+    @property
+    def paged(self) -> tuple[int, int]:
+        messages, octets = self._ready.paged()
+        return int(messages), int(octets)
+
+    @property
+    def head_timestamp(self) -> int | None:
+        head = self._ready.head()
+        return None if head is None else head.properties.timestamp
+
     def entered(self) -> i64:
         return self._ready.entered()
 

@@ -13,7 +13,7 @@ from amqpd.management.resources.connections import find as find_connection
 from amqpd.management.resources.consumers import channel_consumers, channel_details
 from amqpd.management.resources.queues import GARBAGE_COLLECTION
 from amqpd.management.router import route
-from amqpd.management.statistics import channel_stats
+from amqpd.management.statistics import channel_stats, idle_since
 from amqpd.management.values import text
 from amqpd.protocol.channel import Channel, ChannelState
 from amqpd.protocol.connection import Connection
@@ -63,6 +63,7 @@ COLUMNS: Final = Columns(
         "consumer_count": lambda request, channel: len(channel.consumers),
         "garbage_collection": lambda request, channel: GARBAGE_COLLECTION,
         "global_prefetch_count": lambda request, channel: int(channel.prefetch_limit),
+        "idle_since": idle_since,
         "message_stats": channel_stats,
         "messages_unacknowledged": unacknowledged,
         "messages_uncommitted": uncommitted,

@@ -11,6 +11,7 @@ from amqpd.management.errors import Missing, NotAuthorised
 from amqpd.management.request import Request
 from amqpd.management.resources.queues import GARBAGE_COLLECTION
 from amqpd.management.router import route
+from amqpd.management.statistics import octet_details
 from amqpd.management.values import plain, text
 from amqpd.protocol.connection import Connection
 from amqpd.protocol.events import PROTOCOL
@@ -84,9 +85,11 @@ COLUMNS: Final = Columns(
         "protocol": lambda request, connection: PROTOCOL,
         "recv_cnt": lambda request, connection: int(connection.reads),
         "recv_oct": lambda request, connection: int(connection.received),
+        "recv_oct_details": octet_details("recv_oct"),
         "reductions": lambda request, connection: 0,
         "send_cnt": lambda request, connection: int(connection.output.writes),
         "send_oct": lambda request, connection: int(connection.output.sent),
+        "send_oct_details": octet_details("send_oct"),
         "send_pend": lambda request, connection: connection.output.pending,
         "ssl": lambda request, connection: connection.address.tls is not None,
         "ssl_cipher": tls("cipher"),

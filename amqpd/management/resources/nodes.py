@@ -6,18 +6,20 @@ import os
 import platform
 import resource
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from amqpd.auth.sasl import MECHANISMS
 from amqpd.broker.alarms import DISK, MEMORY
 from amqpd.broker.exchanges import EXCHANGE_TYPES
-from amqpd.management.answer import Answer, Columns, Listing, One
+from amqpd.management.answer import Answer, Column, Columns, Listing, One
 from amqpd.management.auth import Tag
 from amqpd.management.errors import Missing
 from amqpd.management.node import Node
 from amqpd.management.request import Request
 from amqpd.management.router import route
+from amqpd.management.statistics import node_details
 from amqpd.net.disk import free_octets
 from amqpd.net.memory import resident_memory
 from amqpd.protocol.handshake import COMPATIBLE_VERSION
@@ -104,6 +106,15 @@ NO_COUNTS_OF: Final = (
 )
 """Counters of RabbitMQ's inner parts, which amqpd does not have."""
 
+CHURN: Final = (
+    "channel_closed",
+    "channel_created",
+    "connection_closed",
+    "connection_created",
+    "queue_created",
+    "queue_declared",
+    "queue_deleted",
+)
 NO_TIMES_OF: Final = (
     "io_file_handle_open_attempt_avg_time",
     "io_read_avg_time",
@@ -183,6 +194,26 @@ def applications(request: Request) -> list[dict[str, str]]:
     ]
 
 
+def churn_of(name: str) -> Callable[[Node], int]:
+    """What reads one counter of what has come and gone."""
+    return lambda node: node.broker.context.counters.churn.as_dict()[name]
+
+
+def now(value: Callable[[Node], int]) -> Column:
+    """A column of what is read at this moment."""
+    return lambda request, node: value(node)
+
+
+SAMPLED: Final[dict[str, Callable[[Node], int]]] = {
+    "mem_used": lambda node: resident_memory(),
+    "fd_used": lambda node: open_files(),
+    "sockets_used": lambda node: len(node.connections),
+    "proc_used": lambda node: threading.active_count(),
+    "disk_free": free_disk,
+    **{name: churn_of(name) for name in CHURN},
+}
+"""What has details."""
+
 COLUMNS: Final = Columns(
     {
         "applications": lambda request, node: applications(request),
@@ -222,6 +253,8 @@ COLUMNS: Final = Columns(
         "sockets_used": lambda request, node: len(node.connections),
         "type": lambda request, node: "disc",
         "uptime": lambda request, node: uptime(node),
+        **{name: now(churn_of(name)) for name in CHURN},
+        **{f"{name}_details": node_details(name, value) for name, value in SAMPLED.items()},
         **{name: lambda request, node: 0 for name in NO_COUNTS_OF},
         **{name: lambda request, node: 0.0 for name in NO_TIMES_OF},
     }

@@ -5,24 +5,22 @@ from __future__ import annotations
 import platform
 from typing import Final
 
-from amqpd.broker.counters import Traffic
 from amqpd.broker.global_parameters import GlobalParameterError
 from amqpd.broker.vhost import VHost
 from amqpd.management.answer import DONE, Answer
 from amqpd.management.auth import Tag, has
 from amqpd.management.errors import BadRequest
 from amqpd.management.node import Listener, Node
+from amqpd.management.rates import Part
 from amqpd.management.request import Request
 from amqpd.management.resources.channels import channels_of
 from amqpd.management.resources.connections import visible
 from amqpd.management.resources.nodes import contexts, exchange_types
 from amqpd.management.router import route
-from amqpd.management.slices import Slices
-from amqpd.management.statistics import both_sides
+from amqpd.management.slices import Slices, steps
+from amqpd.management.statistics import broker_stats, churn_stats
+from amqpd.management.subjects import RETENTION, lengths
 from amqpd.protocol.handshake import COMPATIBLE_VERSION, PRODUCT
-
-RETENTION: Final = {"global": [600, 3600, 28800, 86400], "basic": [600, 3600], "detailed": [600]}
-"""Seconds for which samples are kept: what a client may ask for with ``..._age``."""
 
 OUR_VERSION: Final = "n/a (amqpd {})"
 DISK_COUNTS: Final = ("disk_reads", "disk_writes")
@@ -33,8 +31,8 @@ async def show(request: Request) -> Answer:
     node = request.node
     content: dict[str, object] = {**versions(node), **settings(node)}
     vhosts = request.vhosts()
-    content["message_stats"] = message_stats(vhosts)
-    content["churn_rates"] = node.broker.context.counters.churn.as_dict()
+    content["message_stats"] = message_stats(request, vhosts)
+    content["churn_rates"] = churn_stats(request)
     content["queue_totals"] = await queue_totals(request, vhosts)
     content["object_totals"] = object_totals(request, vhosts)
     content["statistics_db_event_queue"] = 0
@@ -78,27 +76,29 @@ def settings(node: Node) -> dict[str, object]:
     }
 
 
-def message_stats(vhosts: list[VHost]) -> dict[str, object]:
+def message_stats(request: Request, vhosts: list[VHost]) -> dict[str, object]:
     """What happened to messages in these virtual hosts."""
-    traffic = Traffic()
-    for vhost in vhosts:
-        traffic.add(vhost.totals.traffic())
-    return {**both_sides(traffic), **dict.fromkeys(DISK_COUNTS, 0)}
+    found = broker_stats(request, vhosts)
+    for name in DISK_COUNTS:
+        found[name] = 0
+        found[f"{name}_details"] = {"rate": 0.0}
+    return found
 
 
 async def queue_totals(request: Request, vhosts: list[VHost]) -> dict[str, object]:
     """The messages in all queues of these virtual hosts."""
     slices = Slices(request.node.clock)
-    ready = unacknowledged = 0
-    for queue in [queue for vhost in vhosts for queue in vhost.queues.values()]:
-        ready += queue.message_count
-        unacknowledged += queue.unacknowledged
-        await slices.next()
-    return {
-        "messages": ready + unacknowledged,
-        "messages_ready": ready,
-        "messages_unacknowledged": unacknowledged,
-    }
+    parts: list[Part] = []
+    for vhost in vhosts:
+        ready = unacknowledged = 0
+        for queues in steps(list(vhost.queues.values())):
+            ready += sum(queue.message_count for queue in queues)
+            unacknowledged += sum(queue.unacknowledged for queue in queues)
+            await slices.next()
+        parts.append((vhost.totals, lengths(ready, unacknowledged)))
+    if not parts:
+        return {**lengths(0, 0)}
+    return request.node.rates.sums(parts, request.ranges.get("lengths"))
 
 
 def object_totals(request: Request, vhosts: list[VHost]) -> dict[str, object]:

@@ -17,7 +17,7 @@ from amqpd.management.request import Request
 from amqpd.management.resources.bindings import binding_items, show_bindings
 from amqpd.management.resources.consumers import queue_consumers
 from amqpd.management.router import route
-from amqpd.management.statistics import queue_stats
+from amqpd.management.statistics import idle_since, length_details, queue_stats
 from amqpd.management.values import clean, plain, text
 from amqpd.wire.methods import make
 
@@ -72,8 +72,8 @@ def state(request: Request, queue: Queue) -> str:
 
 
 def capacity(request: Request, queue: Queue) -> float:
-    """Whether consumers take what comes, at this moment: RabbitMQ's share of time, but for a time of no length."""
-    return 1.0 if len(queue.consumers) and not queue.message_count else 0.0
+    """The share of the last seconds in which a message could have left at once."""
+    return queue.utilisation
 
 
 def exclusive_tag(request: Request, queue: Queue) -> object:
@@ -109,6 +109,7 @@ COLUMNS: Final = Columns(
         "auto_delete": lambda request, queue: queue.spec.auto_delete,
         "consumer_capacity": of_types(COUNTED, capacity),
         "consumer_utilisation": of_types(COUNTED, capacity),
+        "idle_since": idle_since,
         "consumers": lambda request, queue: len(queue.consumers),
         "durable": lambda request, queue: queue.spec.durable,
         "effective_policy_definition": lambda request, queue: clean(effective_definition(*policies_of(request, queue))),
@@ -124,6 +125,9 @@ COLUMNS: Final = Columns(
         "message_bytes_unacknowledged": of_types(COUNTED, lambda request, queue: queue.unacknowledged_octets),
         "message_stats": queue_stats,
         "messages": lambda request, queue: queue.message_count + queue.unacknowledged,
+        "messages_details": length_details("messages"),
+        "messages_ready_details": length_details("messages_ready"),
+        "messages_unacknowledged_details": length_details("messages_unacknowledged"),
         "messages_dlx": of_types(QUORUM, lambda request, queue: 0),
         "messages_ready": lambda request, queue: queue.message_count,
         "messages_unacknowledged": lambda request, queue: queue.unacknowledged,

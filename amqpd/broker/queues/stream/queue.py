@@ -16,6 +16,7 @@ from amqpd.broker.queues.base import Queue, QueueHost, QueueSpec
 from amqpd.broker.queues.consumers import Consumer
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.sink import REFUSED
+from amqpd.broker.queues.stream.cursors import CursorsInUse
 from amqpd.broker.queues.stream.filters import Filter
 from amqpd.broker.queues.stream.group import Group
 from amqpd.broker.queues.stream.reader import Reader, Readers, reader_of
@@ -41,11 +42,10 @@ class StreamQueue(Queue):
         self._readers = Readers()
         self.consumers = self._readers
         self._groups: dict[str, Group] = {}
-        self._holders: dict[str, Reader] = {}  # who moves which cursor
         self._now: i64 = 0
         self._first: i64 = 0  # offset of the first message that publish() took
-        self._moved: dict[Reader, None] = {}  # settled something in this turn
         self._store = host.stream_store(name, spec, settings, self._more)
+        self._cursors = CursorsInUse(self._store)
 
     # What it is.
 
@@ -119,14 +119,13 @@ class StreamQueue(Queue):
         if name is None:
             return Reader(consumer, self._start(arguments.start), wanted, None, None)
         self._check_holder(name, arguments.group)
-        self._keep_places()  # what was settled in this turn counts
-        start = self._store.cursors.place(name)
+        start = self._cursors.place(name)
         if start < 0:
             start = self._start(arguments.start)
-            self._move(name, start)
+            self._cursors.move(name, start)
         if arguments.group is None:
             reader = Reader(consumer, start, wanted, name, None)
-            self._holders[name] = reader
+            self._cursors.hand_to(name, reader)
             return reader
         group = self._groups.get(name)
         if group is None:
@@ -134,7 +133,7 @@ class StreamQueue(Queue):
         return Reader(consumer, start, wanted, name, group)
 
     def _check_holder(self, name: str, group: str | None) -> None:
-        holder = self._holders.get(name)
+        holder = self._cursors.holder(name)
         if holder is None or holder.consumer not in self._readers:
             return
         if group is None or holder.group is None:
@@ -161,17 +160,15 @@ class StreamQueue(Queue):
         begins = group.elect(partition)
         active = group.active
         if begins is not None:
-            self._keep_places()
-            begins.go_to(max(self._store.cursors.place(group.name), 0))
-            self._holders[group.name] = begins
+            begins.go_to(max(self._cursors.place(group.name), 0))
+            self._cursors.hand_to(group.name, begins)
             self._readers.begin(begins)
             self.defer_pump()
         elif active is not None:
             self.resume(active.consumer)
 
     def pump(self) -> None:
-        if self._moved:
-            self._keep_places()
+        self._cursors.keep_places()
         for group in self._groups.values():
             if group.active is None:  # perhaps the one before has settled what the next one waits for
                 self._elect(group)
@@ -201,8 +198,7 @@ class StreamQueue(Queue):
         assert consumer is not None  # nothing is fetched from a stream
         reader = reader_of(consumer)
         if reader.cursor is not None:
-            reader.settle(delivery.position)
-            self._moved[reader] = None
+            self._cursors.settled(reader, delivery.position)
             self.defer_pump()
 
     def requeue(self, delivery: Delivery) -> None:
@@ -229,8 +225,7 @@ class StreamQueue(Queue):
 
     def cursor_places(self) -> dict[str, int]:
         """Every named cursor, and the offset at which its consumer continues."""
-        self._keep_places()
-        return self._store.cursors.all()
+        return self._cursors.all()
 
     def reset_cursor(self, name: str, wanted: Field) -> i64:
         """Let a cursor stand elsewhere; one that is not there is made. Returns the offset.
@@ -242,10 +237,10 @@ class StreamQueue(Queue):
             PreconditionFailed: a consumer has it.
         """
         self._check_unused(name)
-        self._keep_places()
-        self._holders.pop(name, None)  # what is settled late does not count
+        self._cursors.keep_places()
+        self._cursors.free(name)
         offset = self._start(wanted)
-        self._move(name, offset)
+        self._cursors.move(name, offset)
         return offset
 
     def delete_cursor(self, name: str) -> bool:
@@ -255,25 +250,9 @@ class StreamQueue(Queue):
             PreconditionFailed: a consumer has it.
         """
         self._check_unused(name)
-        self._holders.pop(name, None)
-        removed = self._store.cursors.remove(name)
-        if removed:
-            self._store.changed()
-        return removed
+        return self._cursors.remove(name)
 
     def _check_unused(self, name: str) -> None:
-        holder = self._holders.get(name)
+        holder = self._cursors.holder(name)
         if name in self._groups or (holder is not None and holder.consumer in self._readers):
             raise PreconditionFailed(f"cursor '{name}' of {self} is in use: stop its consumers first")
-
-    def _keep_places(self) -> None:
-        """Note how far those have come that have settled something."""
-        moved, self._moved = self._moved, {}
-        for reader in moved:
-            name = reader.cursor
-            if name is not None and self._holders.get(name) is reader:
-                self._move(name, reader.place)
-
-    def _move(self, name: str, offset: i64) -> None:
-        self._store.cursors.move(name, offset)
-        self._store.changed()

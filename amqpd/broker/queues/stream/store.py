@@ -14,9 +14,10 @@ from mypy_extensions import i64
 from amqpd.broker.message import Message
 from amqpd.broker.queues.disk import Disk, Kept
 from amqpd.broker.queues.late import FolderRemoval
-from amqpd.broker.queues.stream.filters import BlockFilters, Filter
+from amqpd.broker.queues.stream.filters import Filter
 from amqpd.broker.queues.stream.page import Page, Tail, page_in
 from amqpd.broker.queues.stream.retention import Retention
+from amqpd.broker.queues.stream.segment_filters import SegmentFilters
 from amqpd.broker.queues.stream.stamp import Stamp
 from amqpd.broker.records import PLAIN, RecordDecoder
 from amqpd.broker.settings import QueueSettings
@@ -72,18 +73,13 @@ class StreamStore(Kept):
         self._on_end = on_end
         self._on_failure = on_failure
         self._log = Log(disk.files, f"{folder}/0", settings.max_segment_size_bytes)
-        self._log.notes_of = self._notes_of
         self.cursors = Cursors(disk.files, folder, disk.journal_size)
         self._stamp = Stamp()
         self._decoder = RecordDecoder()
         self._route = b""
         self._head = PLAIN
         self._tail: Tail | None = None
-        self._filter_size = settings.filter_size_bytes
-        self._filters: dict[int, BlockFilters] = {}  # by the base of their segment
-        self._noted: Segment | None = None  # what the last record was noted as: segment, block, value
-        self._noted_block: i64 = -1
-        self._noted_value: str | None = None
+        self._filters = SegmentFilters(self._log, settings.filter_size_bytes)
         self._retention = Retention(settings)
         self._judged = 0  # segments when retention was looked at last
         self._gone = Ranges()
@@ -107,13 +103,13 @@ class StreamStore(Kept):
             self.first = segments[0].base
             self.end = self._log.next_offset
         for segment in segments:
-            self._recover_filters(segment)
+            self._filters.recover(segment)
         self._make_safe()
         self._look()
 
     def _make_safe(self) -> None:
         """A process that was killed may have written what it did not sync, and from now on it can be read."""
-        job = self._log.checkpoint()
+        job = self._log.checkpoint()  # which syncs
         if job is None:
             return
         try:
@@ -140,30 +136,13 @@ class StreamStore(Kept):
             self._route = route
             self._head = PLAIN + route
         log.append(offset, now, message.body_size, False, self._head, content)
-        self._note(stamp.filter_value)
+        self._filters.note(stamp.filter_value)
         size: i64 = len(content)
         if self._tail is not None:
             self._tail.add(message.with_content(content, stamp.header_end), size)
         disk = self._disk
         disk.commits.join(self, size + _OVERHEAD)
         return disk.commits.number if disk.waits else SAFE
-
-    def _note(self, value: str | None) -> None:
-        """The record that was just appended can be filtered by this value."""
-        # HOT: once per message published to a stream
-        segment = self._log.active
-        if segment is None:
-            return
-        block: i64 = len(segment.index) - 1
-        if block == self._noted_block and value is self._noted_value and segment is self._noted:
-            return
-        filters = self._filters.get(int(segment.base))
-        if filters is None:
-            filters = self._filters[int(segment.base)] = BlockFilters(self._filter_size)
-        filters.add(block, value)
-        self._noted = segment
-        self._noted_block = block
-        self._noted_value = value
 
     # Reading.
 
@@ -200,19 +179,7 @@ class StreamStore(Kept):
 
     def next_match(self, offset: i64, wanted: Filter) -> i64:
         """The first offset, from this one on, at which something wanted may be."""
-        while True:
-            block = self._log.block_at(offset)
-            if block is None or not block.whole:
-                return offset
-            segment = block.segment
-            filters = self._filters.get(int(segment.base))
-            if filters is None or filters.may_match(block.number, wanted):
-                return offset
-            sealed = segment.sealed and segment.written == segment.size
-            if sealed and not filters.any_may_match(len(segment.index), wanted):
-                offset = segment.last + 1
-            else:
-                offset = block.next
+        return self._filters.next_match(offset, wanted)
 
     def offset_at(self, time: i64) -> i64:
         """The first offset that was written at a time (milliseconds since the epoch) or later, or the next one."""
@@ -268,22 +235,6 @@ class StreamStore(Kept):
                 self._disk.damaged(damage)
             self._log.damages.clear()
 
-    # Filters, as far as they have to do with segments.
-
-    def _notes_of(self, segment: Segment) -> bytes:
-        filters = self._filters.get(int(segment.base))
-        return b"" if filters is None else filters.encode()
-
-    def _recover_filters(self, segment: Segment) -> None:
-        filters = BlockFilters.decode(segment.notes)
-        if filters is None:
-            filters = BlockFilters(self._filter_size)
-            filters.forget(0, len(segment.index))
-        elif segment.vouched < segment.size:  # records came behind the checkpoint, to the last block at first
-            filters.forget(max(segment.index.block_at(segment.vouched), 0), len(segment.index))
-        self._filters[int(segment.base)] = filters
-        segment.notes = b""
-
     # Retention.
 
     def changed(self) -> None:
@@ -316,8 +267,7 @@ class StreamStore(Kept):
             self._gone.add(0, self.first - 1)
         if segments and segments[0].base < self.first:
             self._log.forget(self._gone)
-            for base in [base for base in self._filters if base < self.first]:
-                del self._filters[base]
+            self._filters.forget_below(self.first)
         self._judged = len(self._log.segments())
         self._set_timer(kept[count:], now)
 

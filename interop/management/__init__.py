@@ -1,0 +1,1 @@
+"""The management API: the same requests to amqpd and to RabbitMQ."""
