@@ -16,7 +16,7 @@ WHEEL := build/wheel/.installed
 SOURCES := pyproject.toml setup.py README.md LICENSE $(shell find amqpd -name '*.py')
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-interpreted test-compiled check lint format interop bench clean
+.PHONY: help run test test-interpreted test-compiled check lint format interop bench table instructions clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,12 @@ bench: $(WHEEL)  ## the loads of interop/bench; others beside it: make bench BEN
 	port=$$($(BIN)/python -c 'import json; print(json.load(open("build/bench.json"))["ports"]["amqp"])'); \
 	$(BIN)/amqpd --version; \
 	$(BIN)/python interop/bench/compare.py amqpd=$$port:$$broker $(BENCH)
+
+table: $(WHEEL) .venv-interop/.tools  ## every load for amqpd in both forms and RabbitMQ, in Markdown; wants a quiet machine
+	$(INTEROP)/python -m interop.bench.table --command $(BIN)/amqpd $(ARGS)
+
+instructions: $(WHEEL)  ## count the work for a message and compare; make instructions ARGS=--accept
+	$(BIN)/python -P interop/bench/instructions.py $(ARGS)
 
 clean:  ## remove everything that make made
 	rm -rf .venv .venv-interop build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

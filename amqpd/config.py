@@ -26,6 +26,7 @@ from amqpd.kinds import (
     Hosts,
     Kind,
     Limit,
+    Origins,
     Pattern,
     Seconds,
     Secret,
@@ -81,6 +82,10 @@ class Config:
     management_host: Annotated[
         tuple[str, ...],
         Setting("Listeners", Hosts(), "Address of the HTTP API; may be given several times.", "the same as --host"),
+    ] = ()
+    management_origins: Annotated[
+        tuple[str, ...],
+        Setting("Listeners", Origins(), "Origin of web pages that may use the HTTP API; repeatable.", "none"),
     ] = ()
     metrics_port: Annotated[int, Setting("Listeners", PORT, "Port of the Prometheus metrics.")] = 15692
     stream_port: Annotated[int, Setting("Listeners", PORT, "Port of the stream protocol.")] = 5552

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+ORIGIN = r"\*|https?://[\w.-]+(:([0-9]{1,5}|\*))?|https?://\[[0-9A-Fa-f:.]+\](:([0-9]{1,5}|\*))?"
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
 NO_LIMIT = "none"
@@ -204,6 +205,20 @@ class Secret(Kind):
         if not isinstance(value, str) or not value:
             raise ValueError("text that is not empty")
         return value
+
+
+class Origins(Hosts):
+    """Origins of web pages, spelled as Hosts are."""
+
+    metavar = "ORIGIN"
+
+    def read(self, value: object) -> tuple[str, ...]:
+        listed = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(listed, list | tuple) or not listed:
+            raise ValueError("one origin or more")
+        if not all(isinstance(origin, str) and re.fullmatch(ORIGIN, origin) for origin in listed):
+            raise ValueError("an origin such as http://localhost:3000, http://localhost:* for every port, or *")
+        return tuple(dict.fromkeys(listed))
 
 
 class File(Kind):

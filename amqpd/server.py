@@ -192,6 +192,10 @@ class Server:
         node.data_dir = None if self._directory is None else self._directory.path
         node.memory_limit = config.memory_limit(total_memory())
         node.disk_free_limit = config.disk_free_limit
+        node.allowed_origins = config.management_origins
+        certificates = self.certificates
+        if certificates is not None:
+            node.certificates = lambda: certificates.shown
         for scheme, sockets in self._http_sockets.items():
             self._publish("management" if scheme == "http" else "management-tls", scheme, sockets)
         if self._metrics_sockets:
@@ -230,7 +234,12 @@ class Server:
 
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
-        logger = self._logger.getChild("storage")
+        self.restore()
+        self._disk = DiskThread(self.context, asyncio.get_running_loop())
+        DiskWatch(self.broker, directory.path, self.config.disk_free_limit, self._logger.getChild("storage"))
+
+    def restore(self) -> None:
+        """Bring back what is in the data directory; there is one."""
         catalog = self.storage.catalog
         assert catalog is not None  # there is a directory
         try:
@@ -241,8 +250,6 @@ class Server:
                 self._seed()
         finally:
             self._report.end()
-        self._disk = DiskThread(self.context, asyncio.get_running_loop())
-        DiskWatch(self.broker, directory.path, self.config.disk_free_limit, logger)
 
     def _fault(self, fault: Exception) -> None:
         event(self._logger, ERROR, "server.fault", error=fault)

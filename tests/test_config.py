@@ -66,6 +66,8 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     [
         ("host", "0.0.0.0, ::", ("0.0.0.0", "::")),
         ("host", "::1,::1", ("::1",)),
+        ("management_origins", "http://localhost:*, https://a.b", ("http://localhost:*", "https://a.b")),
+        ("management_origins", "*", ("*",)),
         ("port", "0", 0),
         ("port", "65535", 65535),
         ("memory", "yes", True),
@@ -125,6 +127,8 @@ def test_a_repeated_host_option_gives_all_its_addresses() -> None:
         ("port", "9" * 5000),
         ("host", ""),
         ("host", "two words"),
+        ("management_origins", "localhost"),
+        ("management_origins", "http://a/path"),
         ("host", ()),
         ("memory", "maybe"),
         ("sync", "always"),

@@ -18,6 +18,7 @@ from pathlib import Path
 import pika  # type: ignore[import-untyped] # it has no types
 import pika.exceptions  # type: ignore[import-untyped] # as above
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 
 import amqpd
 from amqpd import __version__
@@ -31,6 +32,7 @@ from amqpd.protocol.limits import Limits
 from amqpd.server import SHUTDOWN_SECONDS, Server, limits_of, write_ready_file
 from amqpd.turn import Work
 from tests.builders import PROTOCOL_HEADER, World
+from tests.net.certificates import Authority
 from tests.net.peers import OPENING
 
 START_SECONDS = 20.0
@@ -305,6 +307,28 @@ def test_the_first_user_of_a_data_directory_is_as_configured_and_stays(amqpds: A
     catalog.close()
     assert [row.name for row in found.users] == ["admin"]
     assert [row.name for row in found.vhosts] == ["shop"]
+
+
+@pytest.mark.parametrize("login_from", ["common_name", "distinguished_name"])
+def test_a_certificate_is_a_login(amqpds: Amqpds, tmp_path: Path, login_from: str) -> None:
+    authority = Authority(tmp_path)
+    certificate = authority.issue("client", "shop.example", common_name="shop")
+    subject = load_pem_x509_certificate(certificate.read_bytes()).subject.rfc4514_string()
+    assert subject.startswith("CN=shop,OU=")
+    user = "shop" if login_from == "common_name" else subject
+    process = amqpds.start(
+        *("--tls-certificate", str(authority.issue("server", "localhost")), "--tls-port", "0"),
+        *("--tls-ca", str(authority.path), "--tls-verify", "peer"),
+        *("--auth-mechanisms", "EXTERNAL", "--ssl-cert-login-from", login_from, "--default-user", user),
+    )
+    tls = pika.SSLOptions(authority.client(certificate), "localhost")
+    credentials = pika.credentials.ExternalCredentials()
+    port = process.ready()["ports"]["amqps"]
+    connection = pika.BlockingConnection(
+        pika.ConnectionParameters("127.0.0.1", port, credentials=credentials, ssl_options=tls)
+    )
+    connection.channel().basic_publish("", "q", b"m", pika.BasicProperties(user_id=user))
+    connection.close()
 
 
 def read_until(sock: socket.socket, octets: bytes) -> None:

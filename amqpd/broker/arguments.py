@@ -35,6 +35,9 @@ DEFAULT_OVERFLOW: Final = "drop-head"
 DEFAULT_DEAD_LETTER_STRATEGY: Final = "at-most-once"
 
 DEFAULT_TYPE: Final = "classic"
+_PLAIN: Final = {
+    table.raw: table for table in [Table.of({"x-queue-type": kind}) for kind in ("classic", "quorum", "stream")]
+}
 _DEFAULT_TYPE_WORDS: Final = ("undefined", "")  # what newer RabbitMQ takes for "whatever is the default"
 _TEN_YEARS: Final = 315_360_000_000  # ms, the longest time to live
 _LARGEST_SEGMENT: Final = 3_000_000_000  # octets
@@ -107,6 +110,11 @@ def with_effective_type(arguments: Table, default: str = DEFAULT_TYPE) -> Table:
     if named is None or (named.tag == "S" and named.value in _DEFAULT_TYPE_WORDS):
         return arguments.replaced({"x-queue-type": Field("S", default)})
     return arguments
+
+
+def shared_arguments(arguments: Table) -> Table:
+    """The same arguments; for a queue that has none but its type, one table that all such queues share."""
+    return _PLAIN.get(arguments.raw, arguments)
 
 
 def consumer_priority(arguments: Table) -> int:

@@ -28,7 +28,7 @@ class Congestion:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._held: dict[Publisher, None] = {}
+        self._held: dict[Publisher, None] | None = None  # made when there is somebody: most queues never hold anybody
         self._crowded = False
         self._exempt = False  # holding did not help: the consumers are slow, not starved
         self._timer: Timer | None = None
@@ -54,7 +54,11 @@ class Congestion:
         if self._exempt:
             publisher.rest()
             return
-        if not self._crowded or publisher in self._held or not publisher.hold():
+        if not self._crowded:
+            return
+        if self._held is None:
+            self._held = {}
+        if publisher in self._held or not publisher.hold():
             return
         self._held[publisher] = None
         if self._timer is None:
@@ -69,7 +73,7 @@ class Congestion:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        held = list(self._held)
-        self._held.clear()
-        for publisher in held:
-            publisher.release()
+        held, self._held = self._held, None
+        if held is not None:
+            for publisher in held:
+                publisher.release()

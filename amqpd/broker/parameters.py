@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 from mypy_extensions import mypyc_attr
 
@@ -35,7 +35,7 @@ class Parameter(NamedTuple):
     vhost: str
     component: str
     name: str
-    value: object
+    value: Any  # mypyc looks for "object" among the module's own names, and fails
     """A JSON value."""
 
 

@@ -11,6 +11,7 @@ from typing import Final, final
 from amqpd.broker.argument_checks import age_in_ms
 from amqpd.broker.arguments import DEFAULT_DEAD_LETTER_STRATEGY, DEFAULT_OVERFLOW, NEVER, QueueArguments
 from amqpd.broker.policy import Policy, effective_definition, lower_delivery_limit
+from amqpd.wire.table import Table
 
 DEFAULT_DELIVERY_LIMIT: Final = 20  # of quorum queues
 # Octets. RabbitMQ's are 500,000,000: smaller ones let retention keep closer to its limits, and are read sooner after a
@@ -94,6 +95,33 @@ def effective_settings(
         operator: the operator policy that counts for it, likewise.
     """
     return QueueSettings(queue_type, arguments, effective_definition(policy, operator))
+
+
+@final
+class MadeSettings:
+    """Settings that were made for one queue, and what of: mostly the next queue's are the same.
+
+    Args:
+        settings: what effective_settings made of all the others.
+    """
+
+    def __init__(
+        self, kind: str, arguments: Table, policy: Policy | None, operator: Policy | None, settings: QueueSettings
+    ) -> None:
+        self._kind = kind
+        self._arguments = arguments.raw
+        self._policy = policy
+        self._operator = operator
+        self.settings = settings
+
+    def are_of(self, kind: str, arguments: Table, policy: Policy | None, operator: Policy | None) -> bool:
+        """True if effective_settings would make the same of these."""
+        return (
+            arguments.raw == self._arguments
+            and kind == self._kind
+            and policy is self._policy
+            and operator is self._operator
+        )
 
 
 def effective_alternate(argument: str | None, policy: Policy | None) -> str | None:

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.arguments import QueueArguments, effective_type, validate_queue_arguments
+from amqpd.broker.arguments import QueueArguments, effective_type, shared_arguments, validate_queue_arguments
 from amqpd.broker.binding import Binding, Destination
 from amqpd.broker.context import Context
 from amqpd.broker.counters import Totals, Traffic
@@ -28,12 +28,12 @@ from amqpd.broker.outbox import Outbox
 from amqpd.broker.policy import Policies, Policy
 from amqpd.broker.queues.base import Owner, Queue, QueueHost, QueueSpec
 from amqpd.broker.queues.reply import ReplyQueue
-from amqpd.broker.queues.room import Room
+from amqpd.broker.queues.room import Room, cannot_fail
 from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.queues.types import QUEUE_TYPES
 from amqpd.broker.routing import Routed, keys_of_stored, route, without_blind_copies
-from amqpd.broker.settings import QueueSettings, effective_alternate, effective_settings
+from amqpd.broker.settings import MadeSettings, QueueSettings, effective_alternate, effective_settings
 from amqpd.errors import NotFound, NotImplementedByServer, PreconditionFailed
 from amqpd.wire.table import Table
 
@@ -81,6 +81,7 @@ class VHost(QueueHost, ExchangeHost):
         self.queues: dict[str, Queue] = {}
         self._by_name: dict[str, Destination] = {}  # what the default exchange reaches: queues and reply queues
         self._sources: dict[Destination, dict[Exchange, None]] = {}  # who has bindings to this destination
+        self._last_settings: MadeSettings | None = None
         self._dead_letters = DeadLetters(self)
         self.exchanges[""] = DefaultExchange(self._by_name)
         for exchange_name, kind in PREDECLARED:
@@ -234,6 +235,7 @@ class VHost(QueueHost, ExchangeHost):
         storage = self.context.storage
         if spec.durable and spec.owner is None and not spec.folder:
             spec.folder = storage.new_folder()
+        spec.arguments = shared_arguments(spec.arguments)
         created = cls(name, self, spec, self._settings_of(name, kind, spec.arguments))
         self.queues[name] = created
         if spec.owner is not None:
@@ -289,7 +291,10 @@ class VHost(QueueHost, ExchangeHost):
             self.delete_queue(queue)
 
     def room(self, name: str, spec: QueueSpec, keeps: i64) -> Room:
-        return self.context.storage.room(spec.folder, keeps, lambda error: self._queue_failed(name, error))
+        storage = self.context.storage
+        if storage.disk is None:
+            return storage.room(spec.folder, keeps, cannot_fail)
+        return storage.room(spec.folder, keeps, lambda error: self._queue_failed(name, error))
 
     def stream_store(
         self, name: str, spec: QueueSpec, settings: QueueSettings, on_end: Callable[[], None]
@@ -351,12 +356,15 @@ class VHost(QueueHost, ExchangeHost):
         self.generation += 1
 
     def _settings_of(self, name: str, kind: str, arguments: Table) -> QueueSettings:
-        return effective_settings(
-            kind,
-            QueueArguments.of(arguments),
-            self.policies.policy_for_queue(name, kind),
-            self.policies.operator_policy_for_queue(name, kind),
-        )
+        """What arguments and policies come to. Queues under the same ones share it."""
+        policy = self.policies.policy_for_queue(name, kind)
+        operator = self.policies.operator_policy_for_queue(name, kind)
+        last = self._last_settings
+        if last is not None and last.are_of(kind, arguments, policy, operator):
+            return last.settings
+        settings = effective_settings(kind, QueueArguments.of(arguments), policy, operator)
+        self._last_settings = MadeSettings(kind, arguments, policy, operator, settings)
+        return settings
 
     def _set_alternate(self, exchange: Exchange) -> None:
         if not exchange.name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import click
@@ -64,7 +65,9 @@ def serve(config: str | None, **options: object) -> None:
     from amqpd import logs, server
 
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
-    sys.exit(server.run(settings))
+    status = server.run(settings)
+    gc.freeze()  # at its end Python looks for garbage several times: seconds, when there were 100,000 queues
+    sys.exit(status)
 
 
 cli.add_command(bench)

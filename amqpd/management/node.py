@@ -6,6 +6,7 @@ Rule: what may live here is handed to every handler. Nothing of it is found out 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from amqpd.logs import ROOT
 from amqpd.management.process import gauges
 from amqpd.management.rates import Rates
 from amqpd.management.subjects import Subjects
+from amqpd.net.tls import ShownCertificate
 from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Services
 
@@ -51,6 +53,7 @@ class Node:
         config_files: that were read.
         allowed_origins: of browsers that may use the API from pages of others; ``*`` for all.
         body_limit: the longest body of a request.
+        certificates: those that the broker shows at this time.
         logger: parent of the loggers of the parts.
 
     Attributes:
@@ -67,6 +70,7 @@ class Node:
     config_files: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     body_limit: int = DEFAULT_BODY_LIMIT
+    certificates: Callable[[], Sequence[ShownCertificate]] = tuple
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger(ROOT).getChild("management"))
     rates: Rates = field(init=False)
 

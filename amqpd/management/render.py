@@ -73,7 +73,7 @@ async def listing_response(request: Request, listing: Listing) -> Response:
         return await rows_response(request, columns, choice, items, slices)
     chosen = await filtered(request, listing)
     chosen_order = await ordered(request, columns, chosen, slices)
-    rows = [choice.row(request, columns, item) for item in page.cut(chosen_order)]
+    rows = await rows_of(request, columns, choice, page.cut(chosen_order), slices)
     return complete(200, page.envelope(len(listing.items), len(chosen), rows))
 
 
@@ -82,9 +82,20 @@ async def rows_response(
 ) -> Response:
     """All rows, streamed if they are many."""
     if len(items) <= LONG:
-        return complete(200, [choice.row(request, columns, item) for item in items])
+        return complete(200, await rows_of(request, columns, choice, items, slices))
     pieces = stream(request, columns, choice, items, slices)
     return StreamingResponse(pieces, 200, COMMON_HEADERS, JSON)
+
+
+async def rows_of(
+    request: Request, columns: Columns, choice: Choice, items: Sequence[object], slices: Slices
+) -> list[object]:
+    """The rows of objects that are not too many."""
+    rows: list[object] = []
+    for item in items:
+        rows.append(choice.row(request, columns, item))
+        await slices.next()  # a row is no small step
+    return rows
 
 
 async def stream(

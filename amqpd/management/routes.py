@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from amqpd.management.resources import (
-    attempts,
     bindings,
     channels,
     connections,
@@ -33,7 +32,6 @@ ROUTES: Final = (
     *overview.ROUTES,
     *nodes.ROUTES,
     *identity.ROUTES,
-    *attempts.ROUTES,
     *connections.ROUTES,
     *channels.ROUTES,
     *consumers.ROUTES,

@@ -58,7 +58,7 @@ class Listeners:
     """
 
     def __init__(self, services: Services, logger: logging.Logger, gate: Gate, files: int) -> None:
-        self._services = services
+        self.services = services
         self._logger = logger
         self.gate = gate
         self._files = files
@@ -76,7 +76,7 @@ class Listeners:
         """
         serve: Callable[[socket.socket, Arrival], None] = self._begin
         if tls is not None:
-            timeout = self._services.limits.handshake_timeout
+            timeout = self.services.limits.handshake_timeout
             begin_tls = partial(self._begin, tls=tls)
             serve = TLSArrivals(begin_tls, timeout, self._context, self._logger).serve
         for sock in sockets:
@@ -96,13 +96,13 @@ class Listeners:
 
     async def _connect(self, sock: socket.socket, arrival: Arrival, tls: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
-        left = max(self._services.limits.handshake_timeout - arrival.age(), 0.001)
+        left = max(self.services.limits.handshake_timeout - arrival.age(), 0.001)
         timeouts: dict[str, float] = {}
         if tls is not None:
             timeouts = {"ssl_handshake_timeout": left, "ssl_shutdown_timeout": TLS_FAREWELL}
 
         def make_socket() -> AMQPSocket:
-            return AMQPSocket(self._services, self._rests, self.open_sockets, arrival)
+            return AMQPSocket(self.services, self._rests, self.open_sockets, arrival)
 
         ends = ends_of(sock)
         try:

@@ -20,6 +20,9 @@ BASIC_ACK: Final = 0x003C0050
 BASIC_NACK: Final = 0x003C0078
 # A slice at least this long is passed on as it is; copying it into the common buffer would cost more than a list entry.
 LONG_SLICE: Final = 4096
+# The common buffer is handed on as a slice when it has so many octets. In one piece, hundreds of KiB would be copied
+# each time it grows, and come from fresh pages of memory with every turn.
+FULL_SLICE: Final = 64 * 1024
 # With so many octets waiting here or in the transport, consumers of this connection get nothing until some have left.
 FULL: Final = 512 * 1024
 
@@ -114,6 +117,8 @@ class Output(Work):
         length: i64 = len(content)
         if length < LONG_SLICE:
             writer.write(content)
+            if len(writer) >= FULL_SLICE:
+                self._seal()
         else:
             self._seal()
             self._slices.append(content)

@@ -17,13 +17,13 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 TITLES: Final = {
-    "connections": "connections that publish, a message each in turn",
-    "queues": "queues with a consumer each, a message each in turn",
+    "connections": "connections that publish in turn",
+    "queues": "queues with a consumer each",
     "topic": "bindings of a topic exchange",
     "direct": "bindings of a direct exchange",
     "headers": "bindings of a headers exchange",
     "consumers": "consumers of one queue",
-    "backlog": "messages waiting in the queue",
+    "backlog": "messages waiting in the queue (0 stands at 1)",
 }
 COLOURS: Final = {"amqpd": "#1668a8", "rabbitmq": "#d9731a"}
 LABELS: Final = {"amqpd": "amqpd", "rabbitmq": "RabbitMQ"}

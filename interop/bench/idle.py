@@ -26,7 +26,8 @@ from typing import TypeVar
 from pamqp import base, commands, frame
 
 READY = "Server startup complete"
-OPTIONS = ("--port", "0", "--memory", "--no-management", "--log-level", "warning")
+OPTIONS = ("--port", "0", "--memory", "--log-level", "warning")
+WITHOUT_HTTP = ("--no-management",)
 SETTLE_SECONDS = 1.0  # from the last event until memory is read
 READ_SECONDS = 10.0
 CHANNEL = 1
@@ -48,8 +49,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def started(command: list[str]) -> Iterator[Running]:
+def started(command: list[str], options: tuple[str, ...] = WITHOUT_HTTP) -> Iterator[Running]:
     """Start amqpd on a free port, and stop it at the end.
+
+    Args:
+        options: more of amqpd's.
 
     Raises:
         RuntimeError: it ended instead of getting ready.
@@ -58,7 +62,7 @@ def started(command: list[str]) -> Iterator[Running]:
         ready_file = Path(folder, "ready.json")
         begun = time.monotonic()
         with subprocess.Popen(
-            [*command, *OPTIONS, "--ready-file", str(ready_file)], stdout=subprocess.PIPE, text=True
+            [*command, *OPTIONS, *options, "--ready-file", str(ready_file)], stdout=subprocess.PIPE, text=True
         ) as process:
             try:
                 wait_until_ready(process)

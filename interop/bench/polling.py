@@ -3,10 +3,10 @@
 
     python -m interop.bench.polling --port 5672 --management-port 15672 [--queues 10000] [--rounds 3] [--seconds 4]
 
-The broker must run and be empty. Queues are declared first. Then 10,000 messages a second of 16 octets go through a
-queue of their own while the API is polled in one way after the other, several rounds of all ways in turn; the first way
-is not to poll. Figures are medians of the rounds: the latency of the messages, and the time from a request to the last
-octet of its answer. Needs a C compiler, as compare.py.
+The broker must run and be empty. Queues are declared first. Then messages of 16 octets, 10,000 a second or --rate, go
+through a queue of their own while the API is polled in one way after the other, several rounds of all ways in turn; the
+first way is not to poll. Figures are medians of the rounds: the latency of the messages, and the time from a request to
+the last octet of its answer. Needs a C compiler, as compare.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from pathlib import Path
 from interop.bench.compare import build
 
 LOGIN = {"authorization": "Basic " + base64.b64encode(b"guest:guest").decode()}
-RATE = 10_000  # messages a second
 RUN_SECONDS = 120
 
 
@@ -72,6 +71,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5672)
     parser.add_argument("--management-port", type=int, default=15672)
     parser.add_argument("--queues", type=int, default=10_000)
+    parser.add_argument("--rate", type=int, default=10_000, help="messages a second")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
@@ -81,7 +81,7 @@ def main() -> None:
         program = build(Path(folder))
         for _ in range(options.rounds):
             for way in WAYS:
-                runs[way.title].append(measure(program, way, options.port, options.management_port, options.seconds))
+                runs[way.title].append(measure(program, way, options))
     print(f"{'':42} {'p50':>7} {'p99':>7} {'max':>7}   answers: {'median':>7} {'max':>7}   (ms)")
     for title, found in runs.items():
         print(line(title, found))
@@ -100,14 +100,14 @@ def declare(port: int, queues: int) -> None:
     assert response.status == 204, response.read()
 
 
-def measure(program: Path, way: Way, port: int, management_port: int, seconds: float) -> Run:
+def measure(program: Path, way: Way, options: argparse.Namespace) -> Run:
     """Let messages flow, and poll meanwhile."""
     answers: list[float] = []
     over = threading.Event()
-    poller = threading.Thread(target=poll, args=(way, management_port, over, answers))
+    poller = threading.Thread(target=poll, args=(way, options.management_port, over, answers))
     if way.path:
         poller.start()
-    command = [str(program), "-p", str(port), "-d", str(seconds), "-r", str(RATE)]
+    command = [str(program), "-p", str(options.port), "-d", str(options.seconds), "-r", str(options.rate)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS, check=True)
     finally:

@@ -9,7 +9,7 @@ from pamqp import commands
 
 from amqpd.turn import Turn
 from amqpd.wire.methods import encode, make
-from amqpd.wire.output import FULL, LONG_SLICE, Output, Wire, deliver_head
+from amqpd.wire.output import FULL, FULL_SLICE, LONG_SLICE, Output, Wire, deliver_head
 from tests.builders import FakeWire, header_bytes
 
 
@@ -101,6 +101,19 @@ def test_a_long_slice_comes_to_the_wire_as_it_is() -> None:
     assert wire.pieces == [b"a", content, b"b"]
     assert wire.pieces[1] is content
     assert output.sent == LONG_SLICE + 2
+
+
+def test_much_output_comes_to_the_wire_in_pieces_of_moderate_size() -> None:
+    wire, turn = ScatteringWire(), Turn()
+    output = Output(wire, turn)
+    head, content = deliver_head(1, b"tag", 2), b"c" * 1000
+    for tag in range(1, 201):
+        output.deliver(head, tag, False, b"\0\0", content)
+    turn.finish()
+    assert len(wire.pieces) == 4
+    assert all(len(piece) < FULL_SLICE + 1100 for piece in wire.pieces)
+    assert b"".join(wire.pieces).count(content) == 200
+    assert output.sent == sum(len(piece) for piece in wire.pieces)
 
 
 texts = st.binary(max_size=255)

@@ -48,3 +48,7 @@ class Room:
         assert self._disk is not None  # else nobody runs out of room
         folder = f"{self.folder}/{level}" if self.folder else self._disk.spill_folder()
         return Backlog(self._disk, folder, self.keeps != NOTHING, lane, self._on_failure)
+
+
+def cannot_fail(error: OSError) -> None:
+    """What a room without a disk does when its disk fails."""

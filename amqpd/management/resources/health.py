@@ -22,7 +22,8 @@ ALIASES: Final = {
     "amqp1.0": "amqp",
     "amqps": "amqp/ssl",
 }
-UNITS: Final = ("days", "weeks", "months", "years")
+DAY: Final = 86_400  # seconds
+UNITS: Final = {"days": 1, "weeks": 7, "months": 30, "years": 365}
 CHECKS: Final = "/health/checks"
 
 
@@ -75,9 +76,15 @@ def certificate_expiration(request: Request) -> Answer:
     within, unit = request.path["within"], request.path["unit"]
     if unit not in UNITS:
         raise BadRequest("Time unit not recognised. Supported units: days, weeks, months, years.")
-    if not within.isdecimal():
+    if not within.isdecimal() or len(within) > 6:
         raise BadRequest("Invalid expiration period")
-    return OK
+    end = request.node.clock.time() + int(within) * UNITS[unit] * DAY
+    expired = [
+        {"node": request.node.name, "host": shown.host, "certfile": str(shown.path), "not_after": str(shown.not_after)}
+        for shown in request.node.certificates()
+        if shown.not_after.timestamp() <= end
+    ]
+    return failed("Certificates expiring", expired=expired) if expired else OK
 
 
 def single_node(request: Request) -> Answer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from amqpd.auth.password import matches
+from amqpd.auth.users import User
+from tests.auth.passwords import BCRYPT_OF_SECRET
 from tests.management.api import API, error
 
 
@@ -41,3 +43,11 @@ def test_who_may_ask(api: API) -> None:
     manager = api.add_user("manager", "management")
     assert error(api.get(f"/auth/attempts/{api.node.name}", manager))[2] == "Not monitor user"
     assert error(api.get("/auth/hash_password/x", manager))[2] == "Not administrator user"
+
+
+def test_a_user_with_bcrypt_can_use_the_api(api: API) -> None:
+    api.world.users.put(User("slow", BCRYPT_OF_SECRET, "bcrypt", ["management"]))
+    for _ in range(2):
+        assert api.get("/whoami", ("slow", "secret")).json()["name"] == "slow"
+    assert api.get("/whoami", ("slow", "wrong")).status_code == 401
+    assert api.get("/whoami", ("nobody", "secret")).status_code == 401

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pamqp import commands
 
+from amqpd.net.tls import ShownCertificate
 from tests.management.api import API, error
 
 
@@ -164,6 +167,18 @@ def test_what_nobody_listens_on_fails(api: API) -> None:
     assert error(api.get("/health/checks/port-listener/abc")) == (400, "bad_request", "Invalid port")
     assert api.get("/health/checks/certificate-expiration/1/bogus").status_code == 400
     assert api.get("/aliveness-test/nope").status_code == 404
+
+
+def test_a_certificate_that_ends_soon_fails_the_check(api: API) -> None:
+    ends = datetime.fromtimestamp(1_700_000_000, UTC) + timedelta(days=10)
+    api.node.certificates = lambda: [ShownCertificate("", Path("cert.pem"), ends)]
+    path = "/health/checks/certificate-expiration"
+    assert api.get(f"{path}/9/days").status_code == 200
+    for within in ("10/days", "2/weeks", "1/months", "1/years"):
+        response = api.get(f"{path}/{within}")
+        assert (response.status_code, response.json()["reason"]) == (503, "Certificates expiring")
+        assert response.json()["expired"][0]["certfile"] == "cert.pem"
+    assert error(api.get(f"{path}/x/days"))[0] == 400
 
 
 def test_a_protocol_answers_under_both_keys(api: API) -> None:
