@@ -8,6 +8,8 @@ from amqpstorm.management import ApiError, ManagementApi
 from interop.management.api import API
 from interop.names import unique
 
+pytestmark = pytest.mark.timeout(120)  # the broker of these tests is started within the first one
+
 
 @pytest.fixture(scope="module")
 def client(api: API) -> ManagementApi:

@@ -9,13 +9,16 @@ import sys
 import urllib.request
 
 import pika
+import pytest
 from flower.utils.broker import RabbitMQ  # type: ignore[import-untyped] # it has no types
 
 from interop.management.api import API
 from interop.names import unique
 from interop.waiting import eventually, free_port
 
-START_SECONDS = 25.0
+pytestmark = pytest.mark.timeout(120)  # the broker of these tests is started within the first one
+
+START_SECONDS = 60.0
 DEFAULT_QUEUE = "celery"  # which Flower shows as long as no worker tells of others
 
 

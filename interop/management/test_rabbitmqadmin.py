@@ -13,6 +13,8 @@ from interop.management.api import API
 from interop.names import unique
 from interop.rabbitmq.server import scripts
 
+pytestmark = pytest.mark.timeout(120)  # the broker of these tests is started within the first one
+
 SCRIPT = "rabbitmq_management-*/priv/www/cli/rabbitmqadmin"
 
 
