@@ -127,10 +127,14 @@ class DirectChannel(FrameHandler):
         Raises:
             AMQPError: as do().
         """
-        self._got = None
         self.do(make(commands.Basic.Get, queue=queue, no_ack=no_ack))
         self._output.run()  # what it wrote is read now
-        return self._got
+        return self._taken()
+
+    def _taken(self) -> Got | None:
+        """What has come for get(). A function of its own: its caller would believe that nothing has come since."""
+        got, self._got = self._got, None
+        return got
 
     def close(self) -> None:
         """What was got and neither acknowledged nor refused goes back to its queue."""
