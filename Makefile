@@ -1,7 +1,7 @@
 # Everything a newcomer needs: make run, make test. The rest: make help.
 #
 # One virtual environment (.venv) holds the tools and amqpd itself, as a wheel of this checkout: compiled where a C
-# compiler works, interpreted otherwise. Compiling takes about a minute and is repeated only after a change. The checkout itself
+# compiler works, interpreted otherwise. Compiling takes minutes and is repeated only after a change. The checkout itself
 # is always interpreted: `python -m amqpd` here runs the files as they are.
 
 PYTHON ?= python3
@@ -79,7 +79,7 @@ clean:  ## remove everything that make made
 	@touch $@
 
 $(WHEEL): .venv/.tools $(SOURCES)
-	@echo "Building amqpd (compiling takes about a minute, after a change only)"
+	@echo "Building amqpd (compiling takes some minutes, after a change only)"
 	@rm -rf build/wheel && mkdir -p build/wheel
 	@$(BIN)/pip --disable-pip-version-check wheel --verbose --no-deps --no-build-isolation --wheel-dir build/wheel . \
 		> build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
