@@ -205,20 +205,7 @@ def large(core: Core) -> Step:
 
 def confirmed(core: Core) -> Step:
     """W3: confirms, 100 outstanding, each message acknowledged."""
-    core.peer().declare("q")
-    consumer = core.peer()
-    consumer.consume("q", prefetch=100)
-    acknowledging = Acknowledging(consumer, 1)
-    publisher = core.peer()
-    publisher.send(commands.Confirm.Select())
-    data = publish("q", bytes(16)) * 100
-
-    def step() -> int:
-        publisher.feed(data)
-        acknowledging.settle(100)
-        return 100
-
-    return step
+    return confirmed_and_settled(core, publish("q", bytes(16)) * 100, 100, prefetch=100, every=1)
 
 
 def fanout(core: Core) -> Step:
@@ -233,19 +220,26 @@ def fanout(core: Core) -> Step:
 
 
 def durable(core: Core) -> Step:
-    """W4: persistent messages with confirms; the queue is not empty when the commit begins, so they are written."""
-    core.peer().declare("q", durable=True)
+    """W4: persistent messages with confirms. Most are settled before their commit begins, so few are written."""
+    data = publish("q", bytes(16), delivery_mode=2) * 500
+    return confirmed_and_settled(core, data, 500, prefetch=500, every=50, durable=True)
+
+
+def confirmed_and_settled(
+    core: Core, data: bytes, messages: int, prefetch: int, every: int, durable: bool = False
+) -> Step:
+    """One read of messages for a queue in confirm mode, then the acknowledgements of all of them."""
+    core.peer().declare("q", durable=durable)
     consumer = core.peer()
-    consumer.consume("q", prefetch=500)
-    acknowledging = Acknowledging(consumer, 50)
+    consumer.consume("q", prefetch=prefetch)
+    acknowledging = Acknowledging(consumer, every)
     publisher = core.peer()
     publisher.send(commands.Confirm.Select())
-    data = publish("q", bytes(16), delivery_mode=2) * 500
 
     def step() -> int:
         publisher.feed(data)
-        acknowledging.settle(500)
-        return 500
+        acknowledging.settle(messages)
+        return messages
 
     return step
 
