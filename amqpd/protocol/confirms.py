@@ -176,7 +176,7 @@ class Confirms(Work):
             del self._runs[:sent]
         if self._runs and self._needed > self._waits_for:  # else one that is late enough is going to be told
             self._waits_for = self._commits.number
-            self._commits.wait(self._waiter, hurry=False)
+            self._commits.wait(self._waiter)
 
     def _defer(self) -> None:
         self._deferred = True
