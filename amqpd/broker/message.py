@@ -9,18 +9,16 @@ frames go out as they came in, with the channel number patched where it differs 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
 from librt.strings import read_i32_be
 from mypy_extensions import i64
 
-from amqpd.wire.frames import BODY, ENVELOPE, HEADER, frame
+from amqpd.wire.frames import BODY, ENVELOPE, HEADER, HEADER_FIXED, frame
 from amqpd.wire.properties import Properties
 
 if TYPE_CHECKING:
     from amqpd.broker.deaths import DeathHistory
-
-HEADER_FIXED: Final = 19  # octets of a header frame before the property flags
 
 
 @final
