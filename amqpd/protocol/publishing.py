@@ -148,10 +148,11 @@ class Publishing:
         outstanding: i64 = 0
         for sink in sinks:
             answer = sink.publish(message)
-            if answer > SAFE:
-                outstanding += 1
-            if answer != SAFE and outcome != REFUSED:
-                outcome = REFUSED if answer == REFUSED else max(answer, outcome)
+            if answer != SAFE:
+                refused = answer == REFUSED or outcome == REFUSED
+                outcome = REFUSED if refused else max(answer, outcome)
+                if answer > SAFE:
+                    outstanding += 1
             if sink.crowded:
                 sink.hold(channel.throttle)
         if mandatory and not sinks:
