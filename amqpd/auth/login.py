@@ -100,8 +100,9 @@ class Login:
         self.users = users
         self.attempts = Attempts()
         self._key = os.urandom(32)
-        self._seen: dict[str, tuple[User, bytes]] = {}  # users whose check is slow, and a digest of their password
+        self._seen: dict[User, bytes] = {}  # users whose check is slow, and a digest of their password
         self._policy = policy or LoginPolicy()
+        users.on_gone.append(self._forget)
 
     @property
     def mechanisms(self) -> list[str]:
@@ -128,11 +129,9 @@ class Login:
         user = self.users.find(credentials.user)
         check = PasswordCheck(credentials, user, self.users.decoy, peer)
         if check.is_slow and user is not None:
-            seen = self._seen.get(user.name)
+            seen = self._seen.get(user)
             # Whoever asks over HTTP logs in with every request.
-            check.matched = (
-                seen is not None and seen[0] is user and hmac.compare_digest(seen[1], self._digest(credentials))
-            )
+            check.matched = seen is not None and hmac.compare_digest(seen, self._digest(credentials))
         return check
 
     def finish(self, check: PasswordCheck, protocol: str = AMQP) -> User:
@@ -152,7 +151,7 @@ class Login:
             ) from failure
         self.attempts.succeeded(protocol)
         if check.is_slow_to_repeat:
-            self._seen[user.name] = (user, self._digest(check.credentials))
+            self._seen[user] = self._digest(check.credentials)
         return user
 
     def authenticate(self, credentials: Credentials, peer: str, protocol: str = AMQP) -> User:
@@ -164,6 +163,9 @@ class Login:
         check = self.begin(credentials, peer)
         check.run()
         return self.finish(check, protocol)
+
+    def _forget(self, user: User) -> None:
+        self._seen.pop(user, None)
 
     def _digest(self, credentials: Credentials) -> bytes:
         return hmac.digest(self._key, credentials.password or b"", "sha256")

@@ -107,9 +107,11 @@ class UserStore:
         self.loopback_users = frozenset(loopback_users)
         self.rules = rules or PasswordRules()
         self.decoy: User | None = None
-        """One whose password takes long to check, if there ever was one."""
+        """One whose password takes long to check, if there is one."""
         self.on_deleted: list[Callable[[str], None]] = []
         """Told the name of every user that is deleted."""
+        self.on_gone: list[Callable[[User], None]] = []
+        """Told every User that is none any more: another one took its place, or it was deleted."""
         self._broker = broker
         self._random = random
         self._users: dict[str, User] = {}
@@ -160,10 +162,13 @@ class UserStore:
         return user
 
     def restore(self, user: User) -> None:
-        """Take a user from the catalog, as it is there."""
+        """Take a user as it is, from the catalog for one; it is kept already."""
+        before = self._users.get(user.name)
         self._users[user.name] = user
         if user.is_slow:
             self.decoy = user
+        if before is not None:
+            self._gone(before)
 
     def set_limits(self, name: str, limits: Mapping[str, int], actor: str = INTERNAL_USER) -> User:
         """Set some of a user's limits; the others stay. Open connections and channels stay, too.
@@ -202,8 +207,10 @@ class UserStore:
 
     def delete(self, name: str, actor: str = INTERNAL_USER) -> bool:
         """Forget a user with its permissions, and close its connections; False if there was none."""
-        if self._users.pop(name, None) is None:
+        user = self._users.pop(name, None)
+        if user is None:
             return False
+        self._gone(user)
         self.permissions.forget_user(name)
         self.topic_permissions.forget_user(name)
         catalog = None if self._broker is None else self._broker.context.storage.changing()
@@ -220,7 +227,13 @@ class UserStore:
 
     def _replace(self, user: User) -> None:
         self._keep(user)
-        self._users[user.name] = user
+        self.restore(user)
+
+    def _gone(self, user: User) -> None:
+        if self.decoy is user:
+            self.decoy = next((other for other in self if other.is_slow), None)
+        for told in self.on_gone:
+            told(user)
 
     def _keep(self, user: User) -> None:
         catalog = None if self._broker is None else self._broker.context.storage.changing()

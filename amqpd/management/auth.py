@@ -18,6 +18,7 @@ from amqpd.auth.sasl import Credentials
 from amqpd.auth.users import User
 from amqpd.broker.vhost import VHost
 from amqpd.errors import LoginRefused
+from amqpd.logs import WARNING, event
 from amqpd.management.errors import LoginFailed, LoginNeeded, NotAuthorised
 from amqpd.management.node import Node
 
@@ -84,7 +85,8 @@ async def user_of(node: Node, header: str | None, peer: str) -> User:
         NotAuthorised: the user may log in from this machine only.
     """
     login = node.services.login
-    check = login.begin(credentials_of(header), peer)
+    credentials = credentials_of(header)
+    check = login.begin(credentials, peer)
     if check.is_slow:
         await anyio.to_thread.run_sync(check.run)
     else:
@@ -92,6 +94,8 @@ async def user_of(node: Node, header: str | None, peer: str) -> User:
     try:
         return login.finish(check, PROTOCOL)
     except LoginRefused as refusal:
+        reason = str(refusal.__cause__)
+        event(node.logger, WARNING, "management.login_refused", peer=peer, user=credentials.user, reason=reason)
         # Only who knows the password is told about the address.
         if isinstance(refusal.__cause__, NotFromHere):
             raise NotAuthorised(LOCALHOST_ONLY) from None

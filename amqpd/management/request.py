@@ -20,6 +20,8 @@ from amqpd.wire.table import Table
 
 DEFAULT_EXCHANGE: Final = "amq.default"
 NOTHING: Final = frozenset({"", "null", "undefined"})
+SECRETS: Final = frozenset({"password", "password_hash"})
+"""Keys whose values no refusal repeats."""
 DOUBLY_ENCODED: Final = "invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?"
 
 
@@ -167,7 +169,7 @@ class Request:
         value = self.body.get(name, default)
         if isinstance(value, str):
             return checked_text(name, value)
-        raise BadRequest(f"{name} must be a text, and is {shown(value)}")
+        raise BadRequest(f"{name} must be a text" + ("" if name in SECRETS else f", and is {shown(value)}"))
 
     def table(self, name: str) -> Table:
         """A key that is an object, as a field table; without the key an empty one.

@@ -24,6 +24,8 @@ from interop.waiting import eventually
 MOST_MILLISECONDS = 2_000.0
 KEY_PASSWORD = "the-password-of-the-key"
 SECRETS = ("a-wrong-password", KEY_PASSWORD, "PRIVATE KEY")
+# Where the HTTP API tells of TLS and of the configuration. tests/management/test_secrets.py walks through all of it.
+SHOWN = ("/api/definitions", "/api/overview", "/api/nodes", "/api/health/checks/certificate-expiration/1/days")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,15 @@ def test_an_attack_is_survived_in_little_memory_and_others_are_served(
     assert outcome.longest < MOST_MILLISECONDS
 
 
-def test_no_secret_is_in_the_log_whatever_the_level(tmp_path: Path) -> None:
+def answer(port: int, path: str, password: str = "guest") -> bytes:
+    """What the HTTP API answers guest."""
+    authorization = base64.b64encode(f"guest:{password}".encode()).decode()
+    with connect(port) as sock:
+        sock.sendall(f"GET {path} HTTP/1.0\r\nAuthorization: Basic {authorization}\r\n\r\n".encode())
+        return read_to_end(sock)
+
+
+def test_no_secret_is_in_the_log_whatever_the_level_nor_in_an_export(tmp_path: Path) -> None:
     """Passwords right and wrong, hashes, and the password of the key."""
     certificate, key = encrypted(tmp_path)
     options = (
@@ -62,11 +72,11 @@ def test_no_secret_is_in_the_log_whatever_the_level(tmp_path: Path) -> None:
         ):
             secure.sendall(login())
             read_until(secure, b"\x00\x0a\x00\x29")
-        for password in ("guest", "a-wrong-password"):
-            authorization = base64.b64encode(f"guest:{password}".encode()).decode()
-            with connect(broker.ports["management"]) as sock:
-                sock.sendall(f"GET /api/whoami HTTP/1.0\r\nAuthorization: Basic {authorization}\r\n\r\n".encode())
-                assert b"a-wrong-password" not in read_to_end(sock)
+        assert b"a-wrong-password" not in answer(broker.ports["management"], "/api/whoami", "a-wrong-password")
+        for path in SHOWN:
+            shown = answer(broker.ports["management"], path).decode()
+            assert shown.startswith("HTTP/1.1 200")
+            assert [secret for secret in SECRETS if secret in shown] == []
         eventually(lambda: "connection.refused" in server.log.read_text(), "the log has the wrong password's refusal")
         log = server.log.read_text()
     assert "connection.authenticated" in log

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
+from collections.abc import Callable
 
 import pytest
 
@@ -149,6 +151,30 @@ def test_a_user_who_was_changed_since_is_checked_anew() -> None:
     tested.authenticate(plain("slow", b"secret"), "10.0.0.1")
     tested.users.put(User("slow", BCRYPT_OF_SECRET, "bcrypt"))
     assert tested.begin(plain("slow", b"secret"), "10.0.0.1").is_slow
+
+
+def delete(users: UserStore) -> None:
+    users.delete("slow")
+
+
+def change_password(users: UserStore) -> None:
+    users.add("slow", b"new")
+
+
+@pytest.mark.parametrize("change", [delete, change_password])
+def test_of_a_user_who_is_none_any_more_nothing_is_remembered(change: Callable[[UserStore], None]) -> None:
+    tested = with_bcrypt()
+    user = tested.authenticate(plain("slow", b"secret"), "10.0.0.1")
+    change(tested.users)
+    assert [kept for kept in gc.get_referrers(user) if isinstance(kept, dict)] == []
+    assert not tested.begin(plain("nobody", b"secret"), "10.0.0.1").is_slow  # nobody else would be, either
+
+
+def test_a_user_who_does_not_exist_is_compared_with_another_one_when_the_last_is_deleted() -> None:
+    tested = with_bcrypt()
+    tested.users.put(User("slower", BCRYPT_OF_SECRET, "bcrypt"))
+    tested.users.delete("slower")
+    assert tested.begin(plain("nobody", b"secret"), "127.0.0.1").is_slow
 
 
 def test_a_user_who_was_changed_while_the_password_was_checked_is_refused() -> None:

@@ -87,6 +87,16 @@ def test_a_wrong_login_is_401_with_the_same_words_for_every_reason(api: API, use
     assert response.headers["www-authenticate"] == 'Basic realm="RabbitMQ Management"'
 
 
+def test_the_log_tells_who_was_refused_from_where_and_why(api: API, caplog: pytest.LogCaptureFixture) -> None:
+    api.get("/whoami", ("guest", "wrong"))
+    api.get("/whoami", ("nobody", "wrong"))
+    logged = [record for record in caplog.records if record.getMessage() == "management.login_refused"]
+    assert [record.__dict__["fields"] for record in logged] == [
+        {"peer": "127.0.0.1", "user": "guest", "reason": "wrong password"},
+        {"peer": "127.0.0.1", "user": "nobody", "reason": "no such user"},
+    ]
+
+
 def test_guest_is_let_in_from_the_machine_itself_only(api: API) -> None:
     api.peer = "192.0.2.1"
     assert error(api.get("/whoami")) == (401, "not_authorised", "User can only log in via localhost")

@@ -214,7 +214,9 @@ def test_a_wrong_login_is_over_with_close_ok(world: World) -> None:
 def test_the_log_learns_why_a_login_was_refused(world: World) -> None:
     client = greeted(world)
     client.start_ok(response=b"\0guest\0wrong")
-    assert world.observer.events == [("refused", REFUSED.format("PLAIN") + " (wrong password)")]
+    assert world.observer.events == [
+        ("refused", REFUSED.format("PLAIN") + " (login of 'guest' refused: wrong password)")
+    ]
     client.take()
 
 
