@@ -38,7 +38,7 @@ async def show(request: Request) -> Answer:
     headers = {}
     if request.query.get("download"):
         headers["content-disposition"] = f"attachment; filename={header_text(request.query['download'])}"
-    return Answer(content=export.document, headers=headers)
+    return Answer(content=export.drained(), headers=headers)
 
 
 def header_text(text: str) -> str:
@@ -81,10 +81,12 @@ async def imported(request: Request, data: bytes, vhost: str) -> Import:
     await in_slices(parsing.steps(), slices)
     reading = Reading(parsing.document, vhost)
     await in_slices(reading.steps(), slices)
-    await in_slices(parsing.forget(), slices)
+    for rows in parsing.sections():
+        await slices.forget(rows)
     loading = import_of(request, reading.definitions)
     await in_slices(loading.steps(), slices)
-    await in_slices(reading.definitions.forget(), slices)
+    for read in reading.definitions.rows.values():
+        await slices.forget(read)
     return loading
 
 
