@@ -9,18 +9,16 @@ frames go out as they came in, with the channel number patched where it differs 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
-from librt.strings import read_i32_be
+from librt.strings import read_i16_be, read_i32_be
 from mypy_extensions import i64
 
-from amqpd.wire.frames import BODY, ENVELOPE, HEADER, frame
+from amqpd.wire.frames import BODY, ENVELOPE, HEADER, HEADER_FIXED, frame
 from amqpd.wire.properties import Properties
 
 if TYPE_CHECKING:
     from amqpd.broker.deaths import DeathHistory
-
-HEADER_FIXED: Final = 19  # octets of a header frame before the property flags
 
 
 @final
@@ -36,6 +34,9 @@ class Message:
         largest_body: octets in the largest body frame.
         properties: the property list of the header frame; None leaves making one until somebody asks. The octets must
             have been checked before.
+
+    Attributes:
+        flags: the flag word of the property list, for those who must know at every message whether it has a property.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Message:
         self.body_size: i64 = body_size
         self._largest_body: i64 = largest_body
         self._properties = properties
+        self.flags: i64 = i64(read_i16_be(content, HEADER_FIXED)) & 0xFFFC
         # Set while it is being made, like the keys of BCC: no client sees them, but dead lettering still goes by them.
         self.deaths: DeathHistory | None = None  # what it died of
         self.blind_keys: tuple[str, ...] = ()

@@ -14,8 +14,8 @@ from librt.strings import read_i32_be, read_i64_be
 from mypy_extensions import i64
 
 from amqpd.broker.deaths import Death, DeathHistory
-from amqpd.broker.message import HEADER_FIXED, Message
-from amqpd.wire.frames import ENVELOPE
+from amqpd.broker.message import Message
+from amqpd.wire.frames import ENVELOPE, HEADER_FIXED
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import Field, Table
 

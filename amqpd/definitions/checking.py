@@ -5,7 +5,7 @@ Rule: what may live here changes nothing.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -53,7 +53,7 @@ class Checking:
         self._vhost_rows = {row.name: row for row in definitions.rows["vhosts"] if isinstance(row, VHostRow)}
         self._user_names = {row.name for row in definitions.rows["users"] if isinstance(row, UserRow)}
         self._exchanges: dict[tuple[str, str], Exchange] = {}
-        self._new_queues: set[tuple[str, str]] = set()
+        self._new_queues: defaultdict[str, set[str]] = defaultdict(set)  # names by virtual host
 
     def steps(self) -> Steps:
         """Check a row a step.
@@ -121,7 +121,7 @@ class Checking:
         kind = effective_type(row.name, row.vhost, spec.arguments)
         validate_queue_arguments(row.name, row.vhost, kind, spec.arguments)
         check_properties(row.name, row.vhost, kind, spec)
-        self._new_queues.add((row.vhost, row.name))
+        self._new_queues[row.vhost].add(row.name)
 
     def binding(self, row: Row) -> None:
         """The source's type must be able to work with it."""
@@ -139,9 +139,8 @@ class Checking:
 
     def _check_limits(self) -> None:
         """No virtual host may get more queues than its limits, as they will be, allow."""
-        wanted = Counter(vhost for vhost, _ in self._new_queues)
-        for name, new in wanted.items():
-            limit, vhost = self._queue_limit(name), self._broker.vhosts.get(name)
+        for name, names in self._new_queues.items():
+            limit, vhost, new = self._queue_limit(name), self._broker.vhosts.get(name), len(names)
             total = new + (0 if vhost is None else len(vhost.queues))
             if limit is not None and total > limit:
                 self._faults.append(

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from amqpd.definitions.reading import DefinitionsError, NotJSON, parse, read
+from amqpd.definitions.parsing import NotJSON, parse
+from amqpd.definitions.reading import DefinitionsError, read
 from amqpd.definitions.rows import Definitions
 
 

@@ -1,11 +1,10 @@
-"""Reading a document: from bytes to Definitions, or to a sentence that says which rows are wrong.
+"""Reading a document: from JSON to Definitions, or to a sentence that says which rows are wrong.
 
 Rule: what may live here knows the shapes that documents have had over the years. Nothing here knows a broker.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -14,15 +13,10 @@ from amqpd.broker.policy import PolicyError
 from amqpd.definitions.fields import Fields, RowFault
 from amqpd.definitions.rows import SECTIONS, Definitions
 from amqpd.definitions.sections import OF_ONE_VHOST, READERS, NoVHost, Place
-from amqpd.definitions.steps import Steps
+from amqpd.definitions.steps import Steps, run_all
 from amqpd.errors import AMQPError
 
-_BOM: Final = b"\xef\xbb\xbf"
 _MOST_SHOWN: Final = 5  # faults in one text
-
-
-class NotJSON(ValueError):
-    """A document cannot be read as JSON; its text says where."""
 
 
 class DefinitionsError(ValueError):
@@ -38,34 +32,11 @@ class DefinitionsError(ValueError):
         self.faults = faults
 
 
-def parse(data: bytes) -> object:
-    """The JSON of a file; nothing at all is an empty document.
-
-    Raises:
-        NotJSON: it is none.
-    """
-    data = data.removeprefix(_BOM)
-    if not data.strip():
-        return {}
-    try:
-        return json.loads(data.decode(), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise NotJSON(f"not UTF-8 text (at byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise NotJSON(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from None
-    except RecursionError:
-        raise NotJSON("not JSON that can be used: nested too deep") from None
-
-
-def _refuse_constant(name: str) -> object:
-    raise NotJSON(f"not JSON: {name} is no number there")
-
-
 class Reading:
     """Reads one document. When steps() has ended, definitions has everything.
 
     Args:
-        document: what parse() made of it.
+        document: what Parsing made of it.
         vhost: the virtual host that all of it is to belong to; empty if the document is of a whole broker.
 
     Raises:
@@ -128,8 +99,7 @@ def read(document: object, vhost: str = "") -> Definitions:
         DefinitionsError: it cannot be imported.
     """
     reading = Reading(document, vhost)
-    for _ in reading.steps():
-        pass
+    run_all(reading.steps())
     return reading.definitions
 
 

@@ -19,6 +19,7 @@ from amqpd.log.journal_write import SMALL, JournalWrite, header_of, journals_in,
 from amqpd.log.ranges import Ranges, ranges_of
 
 KIND: Final = "acks"
+LONG_RUN: Final = 8  # positions, from which on a run is worth an interval of its own
 
 
 @final
@@ -48,7 +49,10 @@ class Acks:
         self._files = files
         self._folder = folder
         self._file = JournalFile(files, folder, KIND, small)
-        self._settled: list[i64] = []
+        self._run_first: i64 = 0  # what settle() was told last, one behind the other, from here
+        self._run_end: i64 = 0  # to before here
+        self._runs = Ranges()  # long runs before that
+        self._settled: list[i64] = []  # everything else before that
         self._fresh = Ranges()  # gone, and not in a job yet
         self._fresh_counts: dict[int, int] = {}
         self._fresh_marks: dict[int, int] = {}
@@ -89,8 +93,23 @@ class Acks:
         return damages_of(journals)
 
     def settle(self, position: i64) -> None:
-        """The position is gone. HOT: once per message."""
-        self._settled.append(position)
+        """The position is gone."""
+        # HOT: once per message
+        if position != self._run_end:
+            self._end_run()
+            self._run_first = position
+        self._run_end = position + 1
+
+    def _end_run(self) -> None:
+        """Put the run away; the next one begins behind it."""
+        first, end = self._run_first, self._run_end
+        self._run_first = end
+        if end - first >= LONG_RUN:
+            self._runs.add(first, end - 1)
+            return
+        while first < end:
+            self._settled.append(first)
+            first += 1
 
     def settle_through(self, position: i64) -> None:
         """The position and every one below it are gone."""
@@ -124,16 +143,18 @@ class Acks:
 
     def gather(self) -> None:
         """Bring gone up to date with what was settled since."""
-        settled = self._settled
-        if not settled:
+        self._end_run()
+        settled, runs = self._settled, self._runs
+        if not settled and not runs:
             return
-        self._settled = []
+        self._settled, self._runs = [], Ranges()
         settled.sort()
-        runs = ranges_of(settled)
+        runs.update(ranges_of(settled))
         self.gone.update(runs)
         self._fresh.update(runs)
         if self.counts or self.marks:
-            self._forget(settled)
+            for first, last in runs.intervals():
+                self._forget(first, last)
 
     def begin(self) -> JournalWrite | None:
         """Gather, and return everything that no job has written yet as one; None if that is nothing.
@@ -162,9 +183,9 @@ class Acks:
         """The job was run. Whether it was synced makes no difference here."""
         self._file.finished(write)
 
-    def _forget(self, settled: list[i64]) -> None:
+    def _forget(self, first: i64, last: i64) -> None:
         """Of what is gone nothing need be known."""
-        for position in settled:
+        for position in range(first, last + 1):
             self.counts.pop(position, None)
             self._fresh_counts.pop(position, None)
             self.marks.pop(position, None)

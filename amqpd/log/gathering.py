@@ -5,6 +5,7 @@ Rule: what may live here turns appended records into octets of files; it touches
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, final
 
 from librt.strings import BytesWriter, write_i32_le, write_i64_le
@@ -45,6 +46,7 @@ class Gathering:
         self._stretches: list[Stretch] = []  # those before it
         self._buffer = BytesWriter()
         self._body = BytesWriter()
+        self._crc32: Callable[[bytes], int] = crc32  # looking the name up costs as much as a small CRC
 
     def go_to(self, path: str, position: i64) -> None:
         """What comes from now on belongs there."""
@@ -71,7 +73,7 @@ class Gathering:
         body.write(head)
         body.write(payload)
         checked = body.getvalue()
-        crc: i64 = crc32(checked)
+        crc: i64 = self._crc32(checked)
         buffer = self._buffer
         # Length and CRC in one number; the CRC has to become a signed one for that.
         write_i64_le(buffer, (((crc ^ 0x80000000) - 0x80000000) << 32) | length)

@@ -5,7 +5,7 @@ Rule: what may live here knows neither HTTP's framing nor where the objects come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +20,8 @@ ABSENT: Final = Absent()
 
 # Any: a column is a function of the resource's own objects, of which there are many classes.
 Column: TypeAlias = Callable[[Request, Any], object]
+# What objects are sorted by if nothing else is asked for.
+Order: TypeAlias = Callable[[Any], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,17 @@ class Listing:
     """A list of rows.
 
     Args:
-        items: the objects, in their natural order.
+        items: the objects. Where they have to be made and there are many, an iterator makes them in slices.
         paged: whether RabbitMQ pages this list; it answers the others whole, whatever is asked for.
         name: what the parameter ``name`` filters by.
+        order: by which the objects are to be sorted, in slices; None if they are in their natural order already.
     """
 
     columns: Columns
-    items: Sequence[object]
+    items: Iterable[object]
     paged: bool = False
     name: Callable[[Any], str] | None = None  # Any: see Column
+    order: Order | None = None
 
 
 CREATED: Final = Answer(201)

@@ -1,22 +1,22 @@
-"""Query parameters of lists: paging, filter, sort, columns (RabbitMQ's texts for what is wrong with them).
+"""Query parameters of lists: paging, filter, columns (RabbitMQ's texts for what is wrong with them).
 
-Rule: what may live here decides which objects of a listing are wanted, in which order, and what is told of them.
-Reading all of them takes long when there are many, so what looks at each is a coroutine that gives way now and then.
+Rule: what may live here decides which objects of a listing are wanted, and what is told of them; their order is
+sorting.py's. Reading all of them takes long when there are many, so what looks at each gives way now and then.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 from amqpd.management.answer import ABSENT, Columns, Listing
 from amqpd.management.errors import APIError, BadRequest
 from amqpd.management.matching import matching
 from amqpd.management.request import Request
-from amqpd.management.slices import Slices, steps
+from amqpd.management.slices import Slices
 
 DEFAULT_SIZE: Final = 100
 LARGEST_SIZE: Final = 500
@@ -46,35 +46,46 @@ class Page:
             raise APIError(400, "invalid_pagination_parameters", reason)
         return Page(number, size)
 
-    def envelope(self, total: int, filtered: int, items: Sequence[object]) -> dict[str, object]:
+    @property
+    def start(self) -> int:
+        """The place of its first object."""
+        return (self.number - 1) * self.size
+
+    @property
+    def end(self) -> int:
+        """The place behind its last object."""
+        return self.number * self.size
+
+    def check(self, count: int) -> None:
+        """Refuse a page behind the last one.
+
+        Args:
+            count: of all objects.
+
+        Raises:
+            APIError: there is no such page.
+        """
+        if self.start and self.start >= count:
+            reason = f"Page out of range, page: {self.number} page size: {self.size}, len: {count}"
+            raise APIError(400, "page_out_of_range", reason)
+
+    def envelope(self, total: int, filtered: int, shown: int, rows: Iterator[object]) -> dict[str, object]:
         """The answer around the rows of this page.
 
         Args:
             total: how many objects there are.
             filtered: how many of them the filter leaves.
-            items: the rows of this page.
+            shown: how many of those are on this page.
         """
         return {
             "filtered_count": filtered,
-            "item_count": len(items),
-            "items": items,
+            "item_count": shown,
+            "items": rows,
             "page": self.number,
             "page_count": -(-filtered // self.size),
             "page_size": self.size,
             "total_count": total,
         }
-
-    def cut(self, items: Sequence[object]) -> Sequence[object]:
-        """The objects of this page.
-
-        Raises:
-            APIError: there is no such page.
-        """
-        start = (self.number - 1) * self.size
-        if start and start >= len(items):
-            reason = f"Page out of range, page: {self.number} page size: {self.size}, len: {len(items)}"
-            raise APIError(400, "page_out_of_range", reason)
-        return items[start : start + self.size]
 
 
 def _number(value: str) -> int:
@@ -83,7 +94,7 @@ def _number(value: str) -> int:
     return int(value)
 
 
-async def filtered(request: Request, listing: Listing) -> Sequence[object]:
+async def filtered(request: Request, listing: Listing, items: Sequence[object], slices: Slices) -> Sequence[object]:
     """The objects whose name matches the parameter ``name``.
 
     Raises:
@@ -91,51 +102,12 @@ async def filtered(request: Request, listing: Listing) -> Sequence[object]:
     """
     wanted = request.query.get("name", "")
     if not wanted or listing.name is None:
-        return listing.items
-    names = [listing.name(item) for item in listing.items]
+        return items
+    names = await slices.all_of(map(listing.name, items))
     if request.flag("use_regex"):
-        chosen = await matching(wanted, names, request.node.clock)
-    else:
-        folded = wanted.casefold()
-        chosen = [place for place, name in enumerate(names) if folded in name.casefold()]
-    return [listing.items[place] for place in chosen]
-
-
-async def ordered(request: Request, columns: Columns, items: Sequence[object], slices: Slices) -> Sequence[object]:
-    """The objects in the order that ``sort`` and ``sort_reverse`` ask for."""
-    path = [part for part in request.query.get("sort", "").split(".") if part]
-    if path:
-        column = columns.table.get(path[0])
-        keys = []
-        for some in steps(items):
-            values = [ABSENT if column is None else column(request, item) for item in some]
-            keys += [sort_key(descend(value, path[1:])) for value in values]
-            await slices.next()
-        places = sorted(range(len(items)), key=keys.__getitem__)
-        items = [items[place] for place in places]
-    return list(reversed(items)) if request.flag("sort_reverse") else items
-
-
-def descend(value: object, path: Sequence[str]) -> object:
-    """What stands at a path inside of a value; ABSENT if nothing does."""
-    for part in path:
-        if not isinstance(value, Mapping):
-            return ABSENT
-        value = value.get(part, ABSENT)
-    return value
-
-
-def sort_key(value: object) -> tuple[int, float, str]:
-    """A key by which values of all kinds can be compared: numbers, then the rest. What is missing sorts as 0."""
-    if value is ABSENT:
-        return (0, 0.0, "")
-    if isinstance(value, bool) or value is None:
-        return (1, 0.0, json.dumps(value))
-    if isinstance(value, int | float):
-        return (0, float(value), "")
-    if isinstance(value, str):
-        return (3, 0.0, value)
-    return (2, 0.0, json.dumps(value))
+        return [items[place] for place in await matching(wanted, names, request.node.clock)]
+    folded = wanted.casefold()
+    return list(compress(items, await slices.all_of(folded in name.casefold() for name in names)))
 
 
 class Choice:

@@ -115,10 +115,11 @@ class Rates:
                 traffic of an exchange, the totals of a virtual host, the counters of the broker. At least one.
             asked: adds samples, newest first, and their averages.
         """
+        still = asked is None and all(subject not in self._histories for subject, _ in parts)
         found: dict[str, object] = {}
         for name in parts[0][1]:
             found[name] = sum(counts[name] for _, counts in parts)
-            found[f"{name}_details"] = self._of(parts, name, asked)
+            found[f"{name}_details"] = {"rate": 0.0} if still else self._of(parts, name, asked)
         return found
 
     def idle_since(self, subject: Subject) -> int | None:

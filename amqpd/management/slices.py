@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import Final, TypeVar
 
 from amqpd.clock import Clock
@@ -31,7 +32,15 @@ class Slices:
             await asyncio.sleep(0)
             self._begun = self._clock.monotonic()
 
+    async def all_of(self, items: Iterable[T], step: int = STEP) -> list[T]:
+        """What an iterator makes, as a list.
 
-def steps(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The items, STEP at a time."""
-    return (items[start : start + STEP] for start in range(0, len(items), STEP))
+        Args:
+            step: items that are made without looking at the clock.
+        """
+        found: list[T] = []
+        iterator = iter(items)
+        while some := list(islice(iterator, step)):
+            found += some
+            await self.next()
+        return found

@@ -161,7 +161,14 @@ class Connection(FrameHandler, Sampled):
     # What the frame reader calls.
 
     def on_publish(
-        self, channel: i64, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64
+        self,
+        channel: i64,
+        route: bytes,
+        bits: i64,
+        property_list: bytes,
+        content: bytes,
+        header_end: i64,
+        body_size: i64,
     ) -> None:
         # HOT: once per published message
         target = self.channels.last
@@ -174,7 +181,7 @@ class Connection(FrameHandler, Sampled):
             return
         self.processing = BASIC_PUBLISH
         try:
-            target.publishing.publish(route, bits, content, header_end, body_size, body_size)
+            target.publishing.publish(route, bits, property_list, content, header_end, body_size, body_size)
         except AMQPError as error:
             self.fail(error, channel)
         except Exception as fault:  # one of the broker's own must not take other connections along

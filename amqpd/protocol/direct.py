@@ -119,7 +119,8 @@ class DirectChannel(FrameHandler):
         header = header_frame(NUMBER, len(body), properties)
         content = header + frame(BODY, NUMBER, body) if body else header
         route = route_of(exchange, routing_key)
-        self._channel.publishing.publish(route, MANDATORY, content, len(header), len(body), len(body))
+        publishing = self._channel.publishing
+        publishing.publish(route, MANDATORY, properties.raw, content, len(header), len(body), len(body))
 
     def get(self, queue: str, no_ack: bool) -> Got | None:
         """The head of a queue, or None if there is none.
@@ -144,7 +145,14 @@ class DirectChannel(FrameHandler):
     # What the channel would send to its client.
 
     def on_publish(
-        self, channel: i64, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64
+        self,
+        channel: i64,
+        route: bytes,
+        bits: i64,
+        property_list: bytes,
+        content: bytes,
+        header_end: i64,
+        body_size: i64,
     ) -> None:
         """No channel sends basic.publish."""
 

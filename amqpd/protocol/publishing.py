@@ -16,7 +16,7 @@ from amqpd.auth.permissions import Access
 from amqpd.broker.counters import size_class, size_range
 from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.expiration import check_expiration
-from amqpd.broker.message import HEADER_FIXED, Message
+from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.queues.reply import REPLY_TO
 from amqpd.broker.queues.sink import REFUSED, MessageSink, as_sinks
@@ -25,6 +25,7 @@ from amqpd.errors import AccessRefused, NotImplementedByServer, PreconditionFail
 from amqpd.log.commit import SAFE
 from amqpd.protocol.session import IMPERSONATOR
 from amqpd.protocol.transaction import HeldPublish
+from amqpd.wire.frames import HEADER_FIXED
 from amqpd.wire.properties import EMPTY_PROPERTIES, EXPIRATION, HEADERS, USER_ID, Properties
 from amqpd.wire.properties import REPLY_TO as REPLY_TO_FLAG
 
@@ -64,13 +65,21 @@ class Publishing:
         self.unroutable: i64 = 0
 
     def publish(
-        self, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64, largest_body: i64
+        self,
+        route: bytes,
+        bits: i64,
+        property_list: bytes,
+        content: bytes,
+        header_end: i64,
+        body_size: i64,
+        largest_body: i64,
     ) -> None:
         """Take a complete message.
 
         Args:
             route: exchange and routing key as two shortstrs.
             bits: MANDATORY, IMMEDIATE.
+            property_list: the properties as they stand in the header frame.
             content: header and body frames; empty if the body is above the size limit.
             header_end: length of the header frame.
             body_size: octets of body.
@@ -89,10 +98,9 @@ class Publishing:
             route = self._route  # one object for all messages of a kind
         else:
             self._enter(route)
-        raw = content[HEADER_FIXED : header_end - 1]
         properties = self._properties
-        if raw != properties.raw:
-            properties = Properties(raw)
+        if property_list != properties.raw:
+            properties = Properties(property_list)
             self._properties = properties
         message = Message(route, content, channel.number, header_end, body_size, largest_body, properties)
         if properties.altered:  # flag bits that mean nothing here would confuse consumers
@@ -121,7 +129,9 @@ class Publishing:
             AMQPError: as publish().
         """
         frames = content.content()
-        self.publish(content.route, content.bits, frames, content.header_end, content.body_size, content.largest_body)
+        end = content.header_end
+        property_list = frames[HEADER_FIXED : end - 1]
+        self.publish(content.route, content.bits, property_list, frames, end, content.body_size, content.largest_body)
 
     def deliver(self, message: Message, sinks: list[MessageSink], mandatory: bool) -> i64:
         """Hand a message to the queues it was routed to; return it if there are none.
@@ -138,10 +148,11 @@ class Publishing:
         outstanding: i64 = 0
         for sink in sinks:
             answer = sink.publish(message)
-            if answer > SAFE:
-                outstanding += 1
-            if answer != SAFE and outcome != REFUSED:
-                outcome = REFUSED if answer == REFUSED else max(answer, outcome)
+            if answer != SAFE:
+                refused = answer == REFUSED or outcome == REFUSED
+                outcome = REFUSED if refused else max(answer, outcome)
+                if answer > SAFE:
+                    outstanding += 1
             if sink.crowded:
                 sink.hold(channel.throttle)
         if mandatory and not sinks:

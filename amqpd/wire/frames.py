@@ -32,6 +32,7 @@ BASIC_PUBLISH: Final = 0x003C0028
 BASIC_ACK: Final = 0x003C0050
 CONTENT_CLASS_AND_WEIGHT: Final = 0x003C0000
 ACK_SIZE: Final = 13
+HEADER_FIXED: Final = 19  # octets of a header frame before its property list
 LEAST_PUBLISH: Final = 9  # octets of payload, with empty exchange and routing key
 LARGEST_SIZE: Final = 0xFFFFFFFF
 # What a frame must at least hold to be one of its type: the ids of a method, what a content header begins with.
@@ -39,6 +40,9 @@ LEAST_PAYLOAD: Final = {METHOD: 4, HEADER: 12, BODY: 0, HEARTBEAT: 0}
 NO_SUCH_FRAME: Final = 1 << 32
 # A body of so many octets has a way of its own when it comes in several reads, with fewer copies.
 LARGE_BODY: Final = 1024
+
+# After a publish that was not like the one before, so many are read without looking for another like them.
+PATIENCE: Final = 16
 
 # What _publish answers instead of a position.
 _INCOMPLETE: Final = -1
@@ -50,7 +54,14 @@ class FrameHandler:
     """Who takes the frames that a FrameReader cuts."""
 
     def on_publish(
-        self, channel: i64, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64
+        self,
+        channel: i64,
+        route: bytes,
+        bits: i64,
+        property_list: bytes,
+        content: bytes,
+        header_end: i64,
+        body_size: i64,
     ) -> None:
         """A basic.publish with its whole content.
 
@@ -58,6 +69,8 @@ class FrameHandler:
             channel: the channel's number.
             route: exchange and routing key, two shortstrs as they stand in the method.
             bits: 1 mandatory, 2 immediate.
+            property_list: the properties as they stand in the content header, flags first. Like route it is mostly the
+                same object again when the last publish had the same octets.
             content: header frame and body frame (none for an empty body) as they came in.
             header_end: length of the header frame within content.
             body_size: octets in the body.
@@ -71,6 +84,36 @@ class FrameHandler:
     def on_frame(self, kind: i64, channel: i64, payload: bytes) -> None:
         """Any other frame."""
         raise NotImplementedError
+
+
+@final
+class Envelope:
+    """What stands around the body of a simple publish, and what was read from it.
+
+    Args:
+        octets: the method frame, the header frame and what the body frame begins with.
+        content_at: where the header frame begins in octets.
+        header_end: length of the header frame.
+    """
+
+    def __init__(
+        self,
+        octets: bytes,
+        route: bytes,
+        bits: i64,
+        property_list: bytes,
+        content_at: i64,
+        header_end: i64,
+        body_size: i64,
+    ) -> None:
+        self.octets = octets
+        self.length: i64 = len(octets)
+        self.route = route
+        self.bits: i64 = bits
+        self.property_list = property_list
+        self.content_at: i64 = content_at
+        self.header_end: i64 = header_end
+        self.body_size: i64 = body_size
 
 
 @final
@@ -92,6 +135,8 @@ class FrameReader:
         self._have: i64 = 0
         self._need: i64 = 0
         self._content_at: i64 = 0  # not 0: what is kept is a simple publish with a part of its large body, content here
+        self._last: Envelope | None = None  # of a publish; the next one mostly has the same
+        self._patience: i64 = 0  # publishes until it is worth while to remember one again
         self.paused = False
         self._stopped = False
 
@@ -150,7 +195,13 @@ class FrameReader:
         header_size: i64 = i64(read_i32_be(content, 3))
         bits: i64 = i64(first[end - 1]) & 3
         self._handler.on_publish(
-            channel, first[13 : end - 1], bits, content, header_size + ENVELOPE, read_i64_be(content, 11)
+            channel,
+            first[13 : end - 1],
+            bits,
+            content[HEADER_FIXED : header_size + 7],
+            content,
+            header_size + ENVELOPE,
+            read_i64_be(content, 11),
         )
 
     def stop(self) -> None:
@@ -215,6 +266,20 @@ class FrameReader:
         Returns the position behind it, _INCOMPLETE (then _need says up to where bytes are missing) or _NOT_SIMPLE.
         """
         # HOT: once per published message
+        last = self._last
+        if last is not None:
+            after: i64 = pos + last.length + last.body_size
+            if last.body_size:
+                after += 1
+            if after <= size_of_buf:
+                if buf[pos : pos + last.length] == last.octets and buf[after - 1] == FRAME_END:
+                    content = buf[pos + last.content_at : after]
+                    self._handler.on_publish(
+                        channel, last.route, last.bits, last.property_list, content, last.header_end, last.body_size
+                    )
+                    return after
+                self._last = None
+                self._patience = PATIENCE
         route: i64 = pos + 13
         key: i64 = route + 1 + i64(buf[route])
         if key >= end - 1 or key + 1 + i64(buf[key]) != end - 1:
@@ -237,7 +302,8 @@ class FrameReader:
         body_size: i64 = read_i64_be(buf, header + 11)
         if body_size < 0 or body_size > self._largest:
             return _NOT_SIMPLE
-        after: i64 = header_end + 1
+        body: i64 = header_end + 1
+        after = body
         if body_size > 0:
             if size_of_buf - after < ENVELOPE:
                 self._need = after + ENVELOPE
@@ -254,14 +320,19 @@ class FrameReader:
                 return _INCOMPLETE
             if buf[body_end] != FRAME_END:
                 return _NOT_SIMPLE
+            body += 7
             after = body_end + 1
+        name = buf[route : end - 1]
+        bits: i64 = i64(buf[end - 1]) & 3
+        property_list = buf[header + HEADER_FIXED : header_end]
+        if self._patience:
+            self._patience -= 1
+        elif last is None:
+            self._last = Envelope(
+                buf[pos:body], name, bits, property_list, header - pos, header_end + 1 - header, body_size
+            )
         self._handler.on_publish(
-            channel,
-            buf[route : end - 1],
-            i64(buf[end - 1]) & 3,
-            buf[header:after],
-            header_end + 1 - header,
-            body_size,
+            channel, name, bits, property_list, buf[header:after], header_end + 1 - header, body_size
         )
         return after
 

@@ -97,7 +97,8 @@ def test_messages_of_one_kind_share_their_route_and_their_properties() -> None:
 
 def test_the_head_of_a_message_of_the_same_kind_is_made_once() -> None:
     encoder, route = RecordEncoder(), route_of("x", "key")
-    plain = [Message(route, b"", 0, 0, 0, 0, EMPTY_PROPERTIES) for _ in range(2)]
+    header = header_frame(0, 0, EMPTY_PROPERTIES)
+    plain = [Message(route, header, 0, len(header), 0, 0, EMPTY_PROPERTIES) for _ in range(2)]
     assert encoder.head(plain[0], 0) is encoder.head(plain[1], 0)
     assert encoder.head(plain[0], 5) != encoder.head(plain[0], 0)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from amqpd.definitions.reading import DefinitionsError, NotJSON, parse, read, version_of
+from amqpd.definitions.reading import DefinitionsError, read, version_of
 from amqpd.definitions.rows import SECTIONS
 from tests.definitions.documents import WHOLE, whole
 
@@ -15,30 +13,6 @@ def faults(document: object, vhost: str = "") -> list[str]:
     with pytest.raises(DefinitionsError) as caught:
         read(document, vhost)
     return caught.value.faults
-
-
-@pytest.mark.parametrize("data", [b"", b" \n", b"\xef\xbb\xbf", b"{}"])
-def test_nothing_is_an_empty_document(data: bytes) -> None:
-    assert read(parse(data)).count == 0
-
-
-def test_a_byte_order_mark_does_not_matter() -> None:
-    assert parse(b"\xef\xbb\xbf" + json.dumps(WHOLE).encode()) == WHOLE
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (b'{"queues": [', "not JSON: Expecting value (line 1, column 13)"),
-        (b"\xff{}", "not UTF-8 text (at byte 0)"),
-        (b'{"a": NaN}', "not JSON: NaN is no number there"),
-        (b"[" * 100_000, "not JSON that can be used: nested too deep"),
-    ],
-)
-def test_what_is_no_json_is_told_with_its_place(data: bytes, text: str) -> None:
-    with pytest.raises(NotJSON) as caught:
-        parse(data)
-    assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("document", [[], "x", 1, None])

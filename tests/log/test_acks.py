@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from amqpd.log.acks import Acks
+from amqpd.log.acks import LONG_RUN, Acks
 from amqpd.log.damage import Damage, NewerFormat
 from amqpd.log.journal_write import JournalWrite
 from amqpd.log.ranges import Ranges
@@ -89,6 +89,32 @@ def test_gone_is_up_to_date_after_gathering() -> None:
     assert not acks.gone.covers(1)
     acks.gather()
     assert acks.gone.covers(1)
+
+
+@given(st.lists(st.tuples(POSITIONS, st.integers(1, 12), st.booleans()), max_size=20))
+def test_gone_is_what_was_settled_in_runs_of_whatever_length_and_order(runs: list[tuple[int, int, bool]]) -> None:
+    acks, settled = opened(MemoryFiles()), set[int]()
+    for first, length, gathered in runs:
+        for position in range(first, first + length):
+            acks.settle(position)
+            settled.add(position)
+        if gathered:
+            acks.gather()
+    acks.gather()
+    assert {place for first, last in acks.gone.intervals() for place in range(first, last + 1)} == settled
+    assert acks.gone.count == len(settled)
+
+
+def test_what_is_known_of_a_long_run_is_forgotten_with_it() -> None:
+    acks = opened(MemoryFiles())
+    for position in range(40):
+        acks.returned(position, 2)
+        acks.mark(position, 1)
+    for position in range(3, 3 + 2 * LONG_RUN):
+        acks.settle(position)
+    acks.gather()
+    left = {0, 1, 2, *range(3 + 2 * LONG_RUN, 40)}
+    assert set(acks.counts) == left == set(acks.marks)
 
 
 def test_ranges_are_gone_as_one() -> None:

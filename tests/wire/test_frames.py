@@ -14,9 +14,11 @@ from amqpd.wire.frames import (
     BODY,
     ENVELOPE,
     HEADER,
+    HEADER_FIXED,
     HEARTBEAT,
     HEARTBEAT_FRAME,
     METHOD,
+    PATIENCE,
     FrameHandler,
     FrameReader,
     check_frame,
@@ -27,6 +29,7 @@ from amqpd.wire.frames import (
     unknown_frame,
 )
 from amqpd.wire.methods import encode, make
+from amqpd.wire.properties import Properties
 from tests.builders import header_bytes, publish_bytes, split_frames
 
 LARGEST = 4096
@@ -40,17 +43,29 @@ class Taker(FrameHandler):
         super().__init__()
         self.frames: list[Frame] = []
         self.whole: list[str] = []
+        self.routes: list[bytes] = []
+        self.property_lists: list[bytes] = []
         self.reader: FrameReader | None = None
         self.pause_at = 0
         self.stop_at = 0
 
     def on_publish(
-        self, channel: int, route: bytes, bits: int, content: bytes, header_end: int, body_size: int
+        self,
+        channel: int,
+        route: bytes,
+        bits: int,
+        property_list: bytes,
+        content: bytes,
+        header_end: int,
+        body_size: int,
     ) -> None:
         assert split_frames(content[header_end:]) == (
             [(BODY, channel, content[header_end + 7 : -1])] if body_size else []
         )
         assert body_size == len(content[header_end + 7 : -1])
+        assert property_list == content[HEADER_FIXED : header_end - 1]
+        self.routes.append(route)
+        self.property_lists.append(property_list)
         self.whole.append("publish")
         self.frames.append((METHOD, channel, b"\x00\x3c\x00\x28\x00\x00" + route + bytes([bits])))
         self.frames += split_frames(content)
@@ -141,11 +156,46 @@ streams = st.lists(
     simple_publishes | acks | any_frames | st.sampled_from([*NEARLY.values(), *WHOLE.values()]), max_size=6
 ).map(b"".join)
 cuts = st.lists(st.integers(0, 10_000), max_size=12)
+# Publishes like the one before, and some that are almost like it.
+one_kind = st.lists(
+    st.builds(
+        publish_bytes,
+        channel=st.sampled_from([1, 1, 1, 2]),
+        exchange=st.just("ex"),
+        routing_key=st.sampled_from(["key", "key", "key", "kez"]),
+        body=st.sampled_from([b"abcde", b"vwxyz", b"vwxyz", b"", b"abcdef"]),
+        mandatory=st.sampled_from([True, True, False]),
+        properties=st.sampled_from([Properties.of(priority=1), Properties.of(priority=1), Properties.of(priority=2)]),
+    ),
+    min_size=2,
+    max_size=2,
+).flatmap(lambda kinds: st.lists(st.sampled_from([*kinds, *kinds, *NEARLY.values()]), max_size=60).map(b"".join))
 
 
 @given(streams, cuts)
 def test_frames_come_out_as_they_went_in_however_the_bytes_are_split(stream: bytes, cuts: list[int]) -> None:
     assert taken(stream, cuts).frames == split_frames(stream)
+
+
+@given(one_kind, cuts)
+def test_publishes_like_those_before_them_come_out_as_they_went_in(stream: bytes, cuts: list[int]) -> None:
+    assert taken(stream, cuts).frames == split_frames(stream)
+
+
+def test_what_is_the_same_in_two_publishes_is_one_object() -> None:
+    first, second, third = (publish_bytes(1, "ex", "key", body) for body in (b"a", b"b", b"c"))
+    taker = taken(first + second + third, [len(first) - 1, len(first) + 20])
+    assert taker.routes == [b"\x02ex\x03key"] * 3
+    assert len(set(map(id, taker.routes))) == 1
+    assert len(set(map(id, taker.property_lists))) == 1
+
+
+def test_a_publisher_of_many_kinds_is_not_compared_all_the_time() -> None:
+    kinds = [publish_bytes(1, "ex", f"key {number}", b"x") for number in (1, 2)]
+    same = [publish_bytes(1, "ex", "key 3", b"x")] * (PATIENCE + 3)
+    routes = taken(b"".join(kinds + same)).routes
+    assert len(set(map(id, routes[:-3]))) == PATIENCE + 2  # each read for itself
+    assert len(set(map(id, routes[-3:]))) == 1
 
 
 @given(streams, cuts)
@@ -341,7 +391,7 @@ def test_an_unknown_frame_is_told_with_type_and_octets() -> None:
 def test_a_handler_has_to_say_what_it_does_with_frames() -> None:
     handler = FrameHandler()
     with pytest.raises(NotImplementedError):
-        handler.on_publish(1, b"\0\0", 0, b"", 0, 0)
+        handler.on_publish(1, b"\0\0", 0, b"", b"", 0, 0)
     with pytest.raises(NotImplementedError):
         handler.on_ack(1, 1, False)
     with pytest.raises(NotImplementedError):
@@ -380,7 +430,14 @@ class Undoer(FrameHandler):
         self.made = b""
 
     def on_publish(
-        self, channel: int, route: bytes, bits: int, content: bytes, header_end: int, body_size: int
+        self,
+        channel: int,
+        route: bytes,
+        bits: int,
+        property_list: bytes,
+        content: bytes,
+        header_end: int,
+        body_size: int,
     ) -> None:
         for kind, payload in frames_of_publish(route, bits, content, header_end):
             self.made += frame(kind, channel, payload)

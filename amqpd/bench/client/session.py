@@ -176,7 +176,14 @@ class Session(FrameHandler):
             self.fail(lost(self._where, f"nothing came for {self._silent * self._interval // 2} s", True))
 
     def on_publish(
-        self, channel: i64, route: bytes, bits: i64, content: bytes, header_end: i64, body_size: i64
+        self,
+        channel: i64,
+        route: bytes,
+        bits: i64,
+        property_list: bytes,
+        content: bytes,
+        header_end: i64,
+        body_size: i64,
     ) -> None:
         self.fail(f"{self._where} is no broker: it sent a basic.publish.")
 

@@ -44,7 +44,7 @@ class ClassicQueue(WorkQueue):
 
     def publish(self, message: Message) -> i64:
         # HOT: once per published message and queue
-        if not self._plain or message.properties.flags & EXPIRATION:
+        if not self._plain or message.flags & EXPIRATION:
             return self._publish_with_care(message)
         ticket = self._ready.append(message, 0)
         self.defer_pump()

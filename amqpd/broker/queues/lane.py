@@ -47,6 +47,7 @@ class Lane(Ready):
         self._keeps: i64 = room.keeps
         self._most: i64 = room.messages
         self._most_octets: i64 = room.octets
+        self._care_from: i64 = 0 if self._keeps else self._most  # with so many messages append() has to look closer
         self._fresh: list[Message | None] = []
         self._deadlines: list[i64] | None = None  # of _fresh, place by place
         self._front: i64 = 0  # index in _fresh of the oldest message
@@ -62,11 +63,13 @@ class Lane(Ready):
 
     def append(self, message: Message, deadline: i64) -> i64:
         # HOT: once per published message and queue
-        if self._keeps or self._paged or self.count >= self._most or self.octets >= self._most_octets:
+        count = self.count
+        octets = self.octets
+        if count >= self._care_from or octets >= self._most_octets:
             return self._append_with_care(message, deadline)
         self._fresh.append(message)
-        self.count += 1
-        self.octets += message.body_size
+        self.count = count + 1
+        self.octets = octets + message.body_size
         if deadline or self._deadlines is not None:
             self._note(deadline)
         return SAFE
@@ -84,6 +87,7 @@ class Lane(Ready):
         if full and backlog is not None:
             if not self._paged:
                 backlog.read_from(position)
+                self._care_from = 0
             self._paged += 1
             self._paged_octets += message.body_size
             self._next_paged = position + 1
@@ -153,8 +157,7 @@ class Lane(Ready):
         self._returned.clear()
         self._page.clear()
         self._ahead = False
-        self._paged = 0
-        self._paged_octets = 0
+        self._nothing_paged()
         self.count = 0
         self.octets = 0
         return dropped
@@ -212,6 +215,8 @@ class Lane(Ready):
         count, octets, position = backlog.recover(self._room.most_deliveries)
         self._paged = count
         self._paged_octets = octets
+        if count:
+            self._care_from = 0
         self._next_paged = position
         self._front_position = position
         self._first = position
@@ -298,5 +303,9 @@ class Lane(Ready):
     def _lose_paged(self) -> None:
         self.count -= self._paged
         self.octets -= self._paged_octets
+        self._nothing_paged()
+
+    def _nothing_paged(self) -> None:
         self._paged = 0
         self._paged_octets = 0
+        self._care_from = 0 if self._keeps else self._most

@@ -121,7 +121,7 @@ class PriorityLanes(Ready):
     def _lane_of(self, message: Message) -> Lane:
         """The lane of a message; it is the top one from now on, if it was not below it."""
         level: i64 = 0
-        if message.properties.flags & PRIORITY:
+        if message.flags & PRIORITY:
             priority = message.properties.priority
             if priority is not None:
                 level = min(i64(priority), self._highest)

@@ -58,7 +58,7 @@ class QuorumQueue(WorkQueue):
     def publish(self, message: Message) -> i64:
         if self.broken:
             return REFUSED
-        careful = self._limit.any or self.settings.message_ttl is not None or message.properties.flags & EXPIRATION != 0
+        careful = self._limit.any or self.settings.message_ttl is not None or message.flags & EXPIRATION != 0
         if careful:  # what consumers can take at once neither counts nor expires
             self.drop_expired()
             self.deliver_ready()

@@ -147,7 +147,7 @@ class QuorumLanes(Ready):
         return self._normal
 
     def _lane_of(self, message: Message) -> Lane:
-        if message.properties.flags & PRIORITY:
+        if message.flags & PRIORITY:
             priority = message.properties.priority
             if priority is not None and priority > HIGHEST_NORMAL_PRIORITY:
                 return self._high

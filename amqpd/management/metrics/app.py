@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from amqpd.management.metrics.cluster import CLUSTER
@@ -94,6 +94,7 @@ DETAILED: Final = {
 WHOLE: Final = {family.name: family for family in CLUSTER}
 COMPRESS_FROM: Final = 860  # octets; less fits into a packet anyway
 LEVEL: Final = 1  # of compression: what it takes away from message traffic matters more
+LONG: Final = 512 * 1024  # octets; more are sent while they are made
 
 
 def make_metrics_app(node: Node) -> Starlette:
@@ -140,8 +141,15 @@ class Metrics:
         return await self._answer(scope, families, summed=False)
 
     async def _answer(self, scope: Scope, families: Iterable[tuple[str, Family]], summed: bool) -> Response:
-        pieces = [piece async for piece in self._pieces(scope, families, summed)]
-        return Response(b"".join(pieces), media_type=CONTENT_TYPE)
+        made: list[bytes] = []
+        size = 0
+        rest = self._pieces(scope, families, summed)
+        async for piece in rest:
+            made.append(piece)
+            size += len(piece)
+            if size > LONG:
+                return StreamingResponse(chained(made, rest), media_type=CONTENT_TYPE)
+        return Response(b"".join(made), media_type=CONTENT_TYPE)
 
     async def _pieces(self, scope: Scope, families: Iterable[tuple[str, Family]], summed: bool) -> AsyncIterator[bytes]:
         clock = self._node.clock
@@ -152,3 +160,10 @@ class Metrics:
         for prefix, family in families:
             async for piece in write(prefix, family, scope, summed, slices):
                 yield piece
+
+
+async def chained(made: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What is there already in one piece, and what is still being made."""
+    yield b"".join(made)
+    async for piece in rest:
+        yield piece

@@ -19,6 +19,8 @@ UNTYPED: Final = "unknown"  # prometheus-client's word for it
 # A value that an object does not have is None.
 Values: TypeAlias = Sequence[float | None]
 Row: TypeAlias = tuple[Sequence[str], Values]
+# None is a step of the work behind which there is no row yet: whoever wants the rows may do something else first.
+Rows: TypeAlias = Iterable[Row | None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Family:
     name: str
     labels: tuple[str, ...]
     metrics: tuple[Metric, ...]
-    rows: Callable[[Scope], Iterable[Row]]
+    rows: Callable[[Scope], Rows]
     total: Callable[[Scope], Values] | None = None
     summed: bool = True
 

@@ -106,7 +106,7 @@ def publish_rows(scope: Scope) -> Iterator[Row]:
     )
 
 
-def delivery_rows(scope: Scope) -> Iterator[Row]:
+def delivery_rows(scope: Scope) -> Iterator[Row | None]:
     """All messages that consumers have got, by type of queue: every type, from the beginning."""
     by_type = {kind: Traffic() for kind in QUEUE_TYPES}
     for kind, traffic in scope.node.broker.context.counters.deleted_queues.items():
@@ -116,6 +116,7 @@ def delivery_rows(scope: Scope) -> Iterator[Row]:
             by_type[kind].add(traffic)
         for queue in list(vhost.queues.values()):
             by_type[queue.kind].add(queue.traffic())
+            yield None
     for kind, traffic in by_type.items():
         yield (
             (PROTOCOL, f"rabbit_{kind}_queue"),

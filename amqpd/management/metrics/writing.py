@@ -8,17 +8,17 @@ Rule: what may live here writes, and knows nothing of what it writes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from prometheus_client.core import Metric as Collected
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from amqpd.management.metrics.family import COUNTER, Family, Metric, Scope, Values
-from amqpd.management.slices import STEP, Slices, steps
+from amqpd.management.metrics.family import COUNTER, Family, Metric, Row, Scope, Values
+from amqpd.management.slices import Slices
 
-CHUNK: Final = 4096  # lines that are joined at once
+CHUNK: Final = 2048  # lines that are sent at once
 FEW: Final = 8  # rows that prometheus-client writes
 
 
@@ -40,53 +40,50 @@ async def write(prefix: str, family: Family, scope: Scope, summed: bool, slices:
         summed: all objects together, not each one.
         slices: of the time.
     """
-    if summed:
-        labels, rows = await all_together(family, scope, slices)
-    else:
-        labels, rows = family.labels, []
-        for row in family.rows(scope):
-            rows.append(row)
-            if len(rows) % STEP == 0:
-                await slices.next()
+    labels, rows = await (all_together if summed else object_by_object)(family, scope, slices)
     if len(rows) <= FEW:
         for place, metric in enumerate(family.metrics):
             yield generate_latest(One(collected(prefix, metric, labels, rows, place)))
             await slices.next()
         return
-    texts: list[str] = []
-    for some in steps(rows):
-        texts += [label_text(labels, names) for names, _ in some]
-        await slices.next()
+    texts = await slices.all_of(label_text(labels, names) for names, _ in rows)
     for place, metric in enumerate(family.metrics):
         yield header(prefix, metric)
-        name = f"{prefix}_{metric.name}"
-        for labelled in steps(list(zip(texts, rows, strict=True))):
-            pairs = [(text, row[1][place]) for text, row in labelled]
-            lines = [f"{name}{text} {float(value)}\n" for text, value in pairs if value is not None]
-            yield "".join(lines).encode()
-            await slices.next()
+        for start in range(0, len(rows), CHUNK):
+            some = slice(start, start + CHUNK)
+            written = lines(f"{prefix}_{metric.name}", texts[some], rows[some], place)
+            yield "".join(await slices.all_of(written)).encode()
 
 
-async def all_together(
-    family: Family, scope: Scope, slices: Slices
-) -> tuple[tuple[str, ...], list[tuple[Sequence[str], Values]]]:
+async def object_by_object(family: Family, scope: Scope, slices: Slices) -> tuple[tuple[str, ...], list[Row]]:
+    """The labels and rows of a family."""
+    return family.labels, [row for row in await slices.all_of(family.rows(scope)) if row is not None]
+
+
+async def all_together(family: Family, scope: Scope, slices: Slices) -> tuple[tuple[str, ...], list[Row]]:
     """The labels and rows of a family when objects are not told apart."""
     if family.total is not None:
         return (), [((), family.total(scope))]
-    if not family.labels or family.labels[0] == "protocol":  # it is about the broker anyway
-        return family.labels, list(family.rows(scope))
-    sums: list[float] = [0] * len(family.metrics)
-    for number, (_, values) in enumerate(family.rows(scope)):
-        for place, value in enumerate(values):
-            sums[place] += value or 0
-        if number % STEP == 0:
-            await slices.next()
-    return (), [((), sums)]
+    labels, rows = await object_by_object(family, scope, slices)
+    if not labels or labels[0] == "protocol":  # it is about the broker anyway
+        return labels, rows
+    values = [values for _, values in rows]
+    return (), [((), await slices.all_of((total(values, place) for place in range(len(family.metrics))), step=1))]
 
 
-def collected(
-    prefix: str, metric: Metric, labels: Sequence[str], rows: Sequence[tuple[Sequence[str], Values]], place: int
-) -> Collected:
+def total(values: Sequence[Values], place: int) -> float:
+    """The sum of one metric; objects that do not have it count as 0."""
+    return sum([row[place] or 0 for row in values])
+
+
+def lines(name: str, texts: Sequence[str], rows: Sequence[Row], place: int) -> Iterator[str]:
+    """A metric's lines; an empty one for a row that does not have it."""
+    for text, (_, values) in zip(texts, rows, strict=True):
+        value = values[place]
+        yield "" if value is None else f"{name}{text} {float(value)}\n"
+
+
+def collected(prefix: str, metric: Metric, labels: Sequence[str], rows: Sequence[Row], place: int) -> Collected:
     """A metric as prometheus-client has it; it adds the _total of a counter itself."""
     full = f"{prefix}_{metric.name}"
     found = Collected(full.removesuffix("_total") if metric.kind == COUNTER else full, metric.help, metric.kind)

@@ -71,30 +71,31 @@ def arguments_hash(arguments: Table) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(written).digest())[:HASH_LENGTH].decode()
 
 
-def binding_items(vhost: VHost, bindings: Iterable[Binding]) -> list[BindingIn]:
-    """Bindings in RabbitMQ's order."""
-    items = [BindingIn(binding, vhost) for binding in bindings]
-    return sorted(items, key=order)
-
-
-def order(item: BindingIn) -> tuple[str, str, str, str]:
-    """By what bindings of one virtual host are sorted."""
+def order(item: BindingIn) -> tuple[str, ...]:
+    """By what bindings are sorted, as RabbitMQ does."""
     binding = item.binding
-    return binding.source.name, binding.destination.kind_word, binding.destination.name, binding.key
+    destination = binding.destination
+    return item.vhost.name, binding.source.name, destination.kind_word, destination.name, binding.key
 
 
-def show_bindings(items: list[BindingIn]) -> Listing:
+def listing(vhost: VHost, bindings: Iterable[Binding]) -> Listing:
+    """A list of bindings of one virtual host."""
+    return show_bindings(BindingIn(binding, vhost) for binding in bindings)
+
+
+def show_bindings(items: Iterable[BindingIn]) -> Listing:
     """A list of bindings, which RabbitMQ never pages."""
-    return Listing(COLUMNS, items)
+    return Listing(COLUMNS, items, order=order)
 
 
 def show_list(request: Request) -> Listing:
     """All bindings, or those of one virtual host."""
-    items = []
-    for vhost in request.vhosts():
-        for _, source in sorted(vhost.exchanges.items()):
-            items += binding_items(vhost, source.bindings())
-    return show_bindings(items)
+    return show_bindings(
+        BindingIn(binding, vhost)
+        for vhost in request.vhosts()
+        for source in list(vhost.exchanges.values())
+        for binding in source.bindings()
+    )
 
 
 def find_source(request: Request) -> Exchange | None:
@@ -123,7 +124,8 @@ def between(request: Request) -> list[BindingIn]:
     source, destination = find_source(request), find_destination(request)
     if source is None or destination is None:
         raise Missing
-    return binding_items(request.vhost(), source.bindings_to(destination))
+    vhost = request.vhost()
+    return sorted((BindingIn(binding, vhost) for binding in source.bindings_to(destination)), key=order)
 
 
 def show_between(request: Request) -> Listing:

@@ -5,14 +5,14 @@ An import of 100,000 rows takes seconds. It is done in slices, between which eve
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from amqpd import __version__
 from amqpd.broker.vhost import VHost
 from amqpd.definitions.exporting import Export, Product
 from amqpd.definitions.importing import Import
-from amqpd.definitions.reading import DefinitionsError, NotJSON, Reading, parse
+from amqpd.definitions.parsing import NotJSON, Parsing
+from amqpd.definitions.reading import DefinitionsError, Reading
 from amqpd.definitions.rows import Definitions
 from amqpd.definitions.steps import Steps
 from amqpd.logs import INFO, WARNING, event
@@ -20,6 +20,7 @@ from amqpd.management.answer import DONE, Answer
 from amqpd.management.auth import Tag
 from amqpd.management.errors import BadRequest, no_vhost
 from amqpd.management.forms import Form, form_of, is_form
+from amqpd.management.lasting import lasting
 from amqpd.management.request import Request
 from amqpd.management.router import route
 from amqpd.management.slices import Slices
@@ -33,39 +34,16 @@ async def show(request: Request) -> Answer:
     """The definitions, as a file if ``download`` names one."""
     vhost = request.vhost() if "vhost" in request.path else None
     export = Export(request.node.broker, request.node.services.users, PRODUCT, vhost)
-    slices = Slices(request.node.clock)
-    await in_slices(export.steps(), slices)
+    await in_slices(export.steps(), Slices(request.node.clock))
     headers = {}
     if request.query.get("download"):
         headers["content-disposition"] = f"attachment; filename={header_text(request.query['download'])}"
-    if request.query.get("columns"):
-        return Answer(content=export.document, headers=headers)
-    return Answer(200, await encoded(export.document, slices), headers, "application/json")
+    return Answer(content=export.document, headers=headers)
 
 
 def header_text(text: str) -> str:
     """A text that can stand in a header."""
     return "".join(char for char in text if " " <= char <= "~" and char not in '";\\')
-
-
-async def encoded(document: dict[str, object], slices: Slices) -> str:
-    """A document as JSON, made row by row."""
-    sections = []
-    for name, value in document.items():
-        if isinstance(value, list):
-            rows = []
-            for row in value:
-                rows.append(compact(row))
-                await slices.next()
-            sections.append(f"{compact(name)}:[{','.join(rows)}]")
-        else:
-            sections.append(f"{compact(name)}:{compact(value)}")
-    return "{" + ",".join(sections) + "}"
-
-
-def compact(value: object) -> str:
-    """JSON without blanks."""
-    return json.dumps(value, separators=(",", ":"))
 
 
 async def load(request: Request) -> Answer:
@@ -77,11 +55,8 @@ async def load(request: Request) -> Answer:
     vhost = vhost_of(request)
     form = form_of(request) if is_form(request) else Form(request.content, "")
     try:
-        reading = Reading(parse(form.file), "" if vhost is None else vhost.name)
-        slices = Slices(request.node.clock)
-        await in_slices(reading.steps(), slices)
-        loading = import_of(request, reading.definitions)
-        await in_slices(loading.steps(), slices)
+        with lasting():
+            loading = await imported(request, form.file, "" if vhost is None else vhost.name)
     except NotJSON as error:
         event(request.node.logger, WARNING, "definitions.refused", user=request.user.name, reason=str(error))
         raise BadRequest("failed_to_parse_json") from None
@@ -89,6 +64,28 @@ async def load(request: Request) -> Answer:
         raise BadRequest(str(error)) from None
     event(request.node.logger, INFO, "definitions.imported", user=request.user.name, **loading.summary)
     return Answer(303, headers={"location": form.redirect}) if form.redirect else DONE
+
+
+async def imported(request: Request, data: bytes, vhost: str) -> Import:
+    """What has become of a document. Each of its forms is let go of when there is the next one.
+
+    Args:
+        data: the document.
+        vhost: into which everything is to go; empty if the document says where.
+
+    Raises:
+        NotJSON, DefinitionsError: it cannot be imported; nothing was changed.
+    """
+    slices = Slices(request.node.clock)
+    parsing = Parsing(data)
+    await in_slices(parsing.steps(), slices)
+    reading = Reading(parsing.document, vhost)
+    await in_slices(reading.steps(), slices)
+    await in_slices(parsing.forget(), slices)
+    loading = import_of(request, reading.definitions)
+    await in_slices(loading.steps(), slices)
+    await in_slices(reading.definitions.forget(), slices)
+    return loading
 
 
 def vhost_of(request: Request) -> VHost | None:

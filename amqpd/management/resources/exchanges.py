@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
 from pamqp import commands
@@ -12,7 +13,7 @@ from amqpd.management.actions import channel
 from amqpd.management.answer import ABSENT, DONE, Answer, Columns, Listing, One, put_answer
 from amqpd.management.errors import Missing
 from amqpd.management.request import Request
-from amqpd.management.resources.bindings import binding_items, show_bindings
+from amqpd.management.resources.bindings import listing as binding_listing
 from amqpd.management.router import route
 from amqpd.management.statistics import exchange_stats
 from amqpd.management.values import plain, text
@@ -56,10 +57,9 @@ SINGLE: Final = COLUMNS.plus(incoming=lambda request, item: [], outgoing=lambda 
 
 def show_list(request: Request) -> Listing:
     """All exchanges, or those of one virtual host, by name."""
-    items = [
-        ExchangeIn(exchange, vhost) for vhost in request.vhosts() for _, exchange in sorted(vhost.exchanges.items())
-    ]
-    return Listing(COLUMNS, items, paged=True, name=lambda item: item.exchange.name)
+    items = (ExchangeIn(exchange, vhost) for vhost in request.vhosts() for exchange in list(vhost.exchanges.values()))
+    order = attrgetter("vhost.name", "exchange.name")
+    return Listing(COLUMNS, items, paged=True, name=attrgetter("exchange.name"), order=order)
 
 
 def find(request: Request, variable: str = "exchange") -> ExchangeIn:
@@ -114,13 +114,13 @@ def delete(request: Request) -> Answer:
 def outgoing(request: Request) -> Listing:
     """The bindings of which it is the source."""
     item = find(request)
-    return show_bindings(binding_items(item.vhost, item.exchange.bindings()))
+    return binding_listing(item.vhost, item.exchange.bindings())
 
 
 def incoming(request: Request) -> Listing:
     """The bindings that lead to it."""
     item = find(request)
-    return show_bindings(binding_items(item.vhost, item.vhost.bindings_to(item.exchange)))
+    return binding_listing(item.vhost, item.vhost.bindings_to(item.exchange))
 
 
 ROUTES: Final = (

@@ -14,7 +14,7 @@ from amqpd.management.actions import channel
 from amqpd.management.answer import ABSENT, DONE, Answer, Column, Columns, Listing, One, put_answer
 from amqpd.management.errors import BadRequest, Missing
 from amqpd.management.request import Request
-from amqpd.management.resources.bindings import binding_items, show_bindings
+from amqpd.management.resources.bindings import listing as binding_listing
 from amqpd.management.resources.consumers import queue_consumers
 from amqpd.management.router import route
 from amqpd.management.statistics import idle_since, length_details, queue_stats
@@ -175,10 +175,8 @@ SINGLE: Final = COLUMNS.plus(
 
 def show_list(request: Request) -> Listing:
     """All queues, or those of one virtual host, by name."""
-    items: list[Queue] = []
-    for vhost in request.vhosts():
-        items += sorted(vhost.queues.values(), key=attrgetter("name"))
-    return Listing(COLUMNS, items, paged=True, name=attrgetter("name"))
+    items = [queue for vhost in request.vhosts() for queue in vhost.queues.values()]
+    return Listing(COLUMNS, items, paged=True, name=attrgetter("name"), order=attrgetter("host.name", "name"))
 
 
 def find(request: Request) -> Queue:
@@ -247,7 +245,7 @@ def act(request: Request) -> Answer:
 def show_bindings_of(request: Request) -> Listing:
     """The bindings that lead to a queue."""
     queue, vhost = find(request), request.vhost()
-    return show_bindings(binding_items(vhost, vhost.bindings_to(queue)))
+    return binding_listing(vhost, vhost.bindings_to(queue))
 
 
 ROUTES: Final = (

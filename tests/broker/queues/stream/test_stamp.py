@@ -7,9 +7,9 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amqpd.broker.message import HEADER_FIXED, Message, header_frame, make_message, route_of
+from amqpd.broker.message import Message, header_frame, make_message, route_of
 from amqpd.broker.queues.stream.stamp import Stamp, filter_value_of
-from amqpd.wire.frames import BODY, frame
+from amqpd.wire.frames import BODY, HEADER_FIXED, frame
 from amqpd.wire.properties import EMPTY_PROPERTIES, FLAGS, Properties
 from amqpd.wire.table import Field, Table
 
