@@ -121,35 +121,56 @@ class AMQPSocket(asyncio.Protocol):
         self._arrival = arrival
         self._context = services.broker.context
         self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._silence: Timer | None = None  # ends it, until the first octets are here
         self._wire: SocketWire | None = None
         self._spent = 0.0  # seconds of this pass that its large reads took
         self._tired = False  # it rests, whatever becomes of the pass
         self.connection: Connection | None = None
+        """Made with the first octets: who says nothing costs little."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are Transports in everything but the base class, so no isinstance here.
-        transport = cast(asyncio.Transport, transport)
+        self._transport = cast(asyncio.Transport, transport)
+        self._open_sockets.add(self)
+        arrival = self._arrival
+        if arrival is None:
+            self._begin(0.0)
+        else:
+            arrival.cut = self.abort
+            left = self._services.limits.handshake_timeout - arrival.age()
+            self._silence = self._context.timers.call_later(left, self._silent)
+
+    def _silent(self) -> None:
+        """Let a connection that has no time left tell that nothing came."""
+        self._begin(self._services.limits.handshake_timeout)
+
+    def _begin(self, waited: float) -> Connection:
+        """Make the connection, of somebody who has waited for so many seconds."""
+        transport = self._transport
+        assert transport is not None  # connection_made came first
+        if self._silence is not None:
+            self._silence.cancel()
         set_no_delay(transport)
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         address = address_of(transport)
         wire = SocketWire if address.tls is None else TLSWire
         self._wire = wire(transport, self._context.timers)
-        arrival = self._arrival
-        self.connection = Connection(self._services, self._wire, address, 0.0 if arrival is None else arrival.age())
-        if arrival is not None:
-            arrival.cut = self.abort
-            self.connection.on_opened = arrival.leave
-        self._open_sockets.add(self)
+        connection = self.connection = Connection(self._services, self._wire, address, waited)
+        if self._arrival is not None:
+            connection.on_opened = self._arrival.leave
+        return connection
 
     def data_received(self, data: bytes) -> None:
-        assert self.connection is not None  # connection_made came first
-        assert self._wire is not None
+        connection = self.connection
+        if connection is None:
+            connection = self._begin(0.0 if self._arrival is None else self._arrival.age())
         if len(data) < LARGE_READ:
-            self.connection.receive(data)
+            connection.receive(data)
         else:
-            self._receive_much(self.connection, data)
-        if self.connection.output.stalled and self._wire.unsent() > ANSWERS_UNREAD:
-            self.connection.throttle.stall()
+            self._receive_much(connection, data)
+        if connection.output.stalled and self._wire is not None and self._wire.unsent() > ANSWERS_UNREAD:
+            connection.throttle.stall()
 
     def _receive_much(self, connection: Connection, data: bytes) -> None:
         """A large read is a turn of its own, and after some of them it is the others' turn."""
@@ -196,6 +217,8 @@ class AMQPSocket(asyncio.Protocol):
         self._open_sockets.discard(self)
         if self._arrival is not None:
             self._arrival.leave()
+        if self._silence is not None:
+            self._silence.cancel()
         if self._wire is not None:
             self._wire.closed()
         if self.connection is not None:
@@ -203,8 +226,8 @@ class AMQPSocket(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the socket off."""
-        if self._wire is not None:
-            self._wire.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
 
 def set_no_delay(transport: asyncio.Transport) -> None:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from typing import Final, NamedTuple
 
-from amqpd.logs import WARNING, event
-from amqpd.net.acceptor import Acceptor
 from amqpd.net.amqp import AMQPSocket, Rests
+from amqpd.net.entrance import Entrance
 from amqpd.net.gate import Arrival, Gate
-from amqpd.net.tls import words
-from amqpd.net.tls_arrivals import TLSArrivals, ends_of
 from amqpd.protocol.services import Services
 
 BACKLOG: Final = 1024
 # With --port 0 the port that the first address got may be taken on the second: so often another one is tried.
 ATTEMPTS: Final = 20
-# A client that does not answer the end of TLS is waited for so many seconds.
-TLS_FAREWELL: Final = 3.0
 
 
 class ListenError(Exception):
@@ -59,13 +50,10 @@ class Listeners:
 
     def __init__(self, services: Services, logger: logging.Logger, gate: Gate, files: int) -> None:
         self.services = services
-        self._logger = logger
         self.gate = gate
-        self._files = files
-        self._context = services.broker.context
         self._rests = Rests()
-        self._acceptors: list[Acceptor] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        timeout, context = services.limits.handshake_timeout, services.broker.context
+        self._entrance = Entrance(self._make_socket, gate, files, timeout, context, logger)
         self.open_sockets: set[AMQPSocket] = set()
 
     def start(self, sockets: list[socket.socket], tls: ssl.SSLContext | None = None) -> None:
@@ -74,60 +62,14 @@ class Listeners:
         Args:
             tls: they speak TLS.
         """
-        serve: Callable[[socket.socket, Arrival], None] = self._begin
-        if tls is not None:
-            timeout = self.services.limits.handshake_timeout
-            begin_tls = partial(self._begin, tls=tls)
-            serve = TLSArrivals(begin_tls, timeout, self._context, self._logger).serve
-        for sock in sockets:
-            self._acceptors.append(Acceptor(sock, serve, self.gate, self._files, self._context, self._logger))
+        self._entrance.open(sockets, tls)
 
     def stop(self) -> None:
         """Accept no more."""
-        for acceptor in self._acceptors:
-            acceptor.close()
+        self._entrance.close()
 
-    def _begin(self, sock: socket.socket, arrival: Arrival, tls: ssl.SSLContext | None = None) -> None:
-        """Let the event loop have a socket, and shake hands if it is to speak TLS."""
-        arrival.cut = partial(hang_up, sock)
-        task = asyncio.get_running_loop().create_task(self._connect(sock, arrival, tls))
-        self._tasks.add(task)  # the loop itself would forget it
-        task.add_done_callback(self._tasks.discard)
-
-    async def _connect(self, sock: socket.socket, arrival: Arrival, tls: ssl.SSLContext | None) -> None:
-        loop = asyncio.get_running_loop()
-        left = max(self.services.limits.handshake_timeout - arrival.age(), 0.001)
-        timeouts: dict[str, float] = {}
-        if tls is not None:
-            timeouts = {"ssl_handshake_timeout": left, "ssl_shutdown_timeout": TLS_FAREWELL}
-
-        def make_socket() -> AMQPSocket:
-            return AMQPSocket(self.services, self._rests, self.open_sockets, arrival)
-
-        ends = ends_of(sock)
-        try:
-            await loop.connect_accepted_socket(make_socket, sock, ssl=tls, **timeouts)
-        except (OSError, ssl.SSLError) as error:
-            arrival.leave()
-            sock.close()
-            if ends is not None:
-                reason = refusal(error)
-                event(self._logger, WARNING, "connection.refused", connection=ends, reason=reason)
-
-
-def refusal(error: OSError) -> str:
-    """Why a TLS handshake failed, for the log."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS handshake: the client's certificate is refused: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS handshake: {words(error)}"
-    return f"TLS handshake: {str(error) or type(error).__name__}"
-
-
-def hang_up(sock: socket.socket) -> None:
-    """Let a socket that the event loop has seem to be closed by its peer: the loop closes it then."""
-    with suppress(OSError):  # it is gone already
-        sock.shutdown(socket.SHUT_RDWR)
+    def _make_socket(self, arrival: Arrival) -> AMQPSocket:
+        return AMQPSocket(self.services, self._rests, self.open_sockets, arrival)
 
 
 def bind(hosts: tuple[str, ...], port: int, options: Options = AMQP) -> list[socket.socket]:

@@ -11,6 +11,7 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from amqpd.broker.context import Context
@@ -18,9 +19,11 @@ from amqpd.clock import Timer
 from amqpd.logs import WARNING, event
 from amqpd.net.gate import Arrival
 
-HANDSHAKE_RECORD: Final = 0x16
+HANDSHAKE_RECORD: Final = b"\x16"
 # So many handshakes begin in each pass of the event loop: each costs the broker a signature.
 STARTS_PER_PASS: Final = 2
+# So many sockets that have something to read are looked at in each pass: thousands may hang up at once.
+LOOKS_PER_PASS: Final = 64
 
 
 class TLSArrivals:
@@ -45,7 +48,7 @@ class TLSArrivals:
         self._context = context
         self._logger = logger
         self._loop = asyncio.get_running_loop()
-        self._ready: dict[Arrival, socket.socket] = {}  # they have spoken, and wait for their turn
+        self._ready: dict[Arrival, tuple[socket.socket, Timer]] = {}  # they can be read, and wait for their turn
         self._scheduled = False
 
     def serve(self, sock: socket.socket, arrival: Arrival) -> None:
@@ -68,30 +71,39 @@ class TLSArrivals:
 
     def _spoken(self, sock: socket.socket, arrival: Arrival, timer: Timer) -> None:
         """The first octets are here, or the end."""
-        try:
-            first = sock.recv(8, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            first = b""
-        if not first or first[0] != HANDSHAKE_RECORD:
-            if first:
-                refused(self._logger, sock, what_it_speaks(first))
-            self._drop(sock, arrival, timer)
-            return
-        timer.cancel()
         self._loop.remove_reader(sock.fileno())
-        self._ready[arrival] = sock
+        self._ready[arrival] = sock, timer
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._start_some)
+            self._loop.call_soon(self._look_at_some)
 
-    def _start_some(self) -> None:
-        for arrival in list(self._ready)[:STARTS_PER_PASS]:
-            self._start(self._ready.pop(arrival), arrival)
+    def _look_at_some(self) -> None:
+        left = STARTS_PER_PASS
+        for arrival in list(islice(self._ready, LOOKS_PER_PASS)):
+            sock, timer = self._ready.pop(arrival)
+            if self._speaks_tls(sock):
+                timer.cancel()
+                self._start(sock, arrival)
+                left -= 1
+            else:
+                self._drop(sock, arrival, timer)
+            if not left:
+                break
         self._scheduled = bool(self._ready)
         if self._scheduled:
-            self._loop.call_soon(self._start_some)
+            self._loop.call_soon(self._look_at_some)
+
+    def _speaks_tls(self, sock: socket.socket) -> bool:
+        try:
+            first = sock.recv(8, socket.MSG_PEEK)
+        except BlockingIOError:  # the kernel thought better of it; the handshake waits, too
+            return True
+        except OSError:
+            return False
+        speaks = first.startswith(HANDSHAKE_RECORD)
+        if first and not speaks:
+            refused(self._logger, sock, what_it_speaks(first))
+        return speaks
 
 
 def what_it_speaks(first: bytes) -> str:

@@ -113,6 +113,50 @@ async def test_a_connection_knows_both_ends_of_its_socket() -> None:
 
 
 @pytest.mark.anyio
+async def test_for_a_client_that_says_nothing_no_connection_is_made_before_its_time_is_up() -> None:
+    world = World()
+    async with served(world) as broker:
+        peer = await broker.connect()
+        await eventually(lambda: connection_count(broker) == 1)
+        (open_socket,) = broker.listeners.open_sockets
+        world.clock.advance(world.services.limits.handshake_timeout / 2)
+        world.timers.run_due()
+        assert open_socket.connection is None
+        world.clock.advance(world.services.limits.handshake_timeout / 2)
+        world.timers.run_due()
+        assert await peer.receive_end() == b""
+    assert world.observer.events == [("refused", "handshake timeout")]
+
+
+@pytest.mark.anyio
+async def test_the_time_of_silence_counts_for_the_handshake() -> None:
+    world = World()
+    async with served(world) as broker:
+        peer = await broker.connect()
+        await eventually(lambda: connection_count(broker) == 1)
+        world.clock.advance(world.services.limits.handshake_timeout - 1)
+        world.timers.run_due()
+        await peer.send(PROTOCOL_HEADER)
+        await peer.receive(1)
+        world.clock.advance(1)
+        world.timers.run_due()
+        assert await peer.receive_end() == b""
+
+
+@pytest.mark.anyio
+async def test_a_client_that_goes_without_a_word_leaves_nothing() -> None:
+    world = World()
+    async with served(world) as broker:
+        peer = await broker.connect()
+        await eventually(lambda: connection_count(broker) == 1)
+        peer.close()
+        await eventually(lambda: connection_count(broker) == len(broker.listeners.gate) == 0)
+        world.clock.advance(world.services.limits.handshake_timeout)
+        world.timers.run_due()
+    assert world.observer.events == []
+
+
+@pytest.mark.anyio
 async def test_a_client_that_goes_is_forgotten_with_its_exclusive_queues() -> None:
     async with served(World()) as broker:
         peer = await broker.client()

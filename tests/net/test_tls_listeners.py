@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import ssl
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
@@ -14,6 +16,7 @@ from pamqp import commands
 
 from amqpd.net.amqp import RECORD
 from amqpd.net.gate import PATIENCE
+from amqpd.net.tls_arrivals import LOOKS_PER_PASS
 from tests.builders import PROTOCOL_HEADER, Content, World, publish_bytes
 from tests.net.certificates import Authority
 from tests.net.peers import DEADLINE, OPENING, Peer, Served, eventually, method, served
@@ -135,6 +138,21 @@ async def test_who_speaks_no_tls_is_told_from_who_does(authority: Authority, cap
         peer.close()  # a health check or a port scan: nothing to tell
         await eventually(lambda: len(broker.listeners.gate) == 0)
     assert refusals(caplog) == ["AMQP without TLS on the TLS port", "no TLS on the TLS port: b'GET / HT'"]
+
+
+@pytest.mark.anyio
+async def test_when_many_hang_up_at_once_others_have_their_turn_in_between(authority: Authority) -> None:
+    async with served(World(), authority.certificates().context) as broker:
+        gate = broker.listeners.gate
+        peers = [await broker.connect() for _ in range(LOOKS_PER_PASS + 10)]
+        await eventually(lambda: len(gate) == len(peers))
+        for peer in peers:
+            peer.close()
+        left = [len(gate)]
+        while left[-1]:
+            await asyncio.sleep(0)
+            left.append(len(gate))
+        assert max(before - after for before, after in pairwise(left)) <= LOOKS_PER_PASS
 
 
 @pytest.mark.anyio
