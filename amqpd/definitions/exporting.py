@@ -17,7 +17,7 @@ from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.vhost import VHost
-from amqpd.definitions.steps import run_all
+from amqpd.definitions.steps import drain, run_all
 from amqpd.wire.json_values import json_of_table
 
 Row = dict[str, object]
@@ -63,6 +63,10 @@ class Export:
             for row in rows:
                 written.append(row)
                 yield
+
+    def drained(self) -> dict[str, object]:
+        """The document with iterators in the place of its lists, which let go of every row that was taken from them."""
+        return {name: drain(value) if isinstance(value, list) else value for name, value in self.document.items()}
 
     def _head(self) -> Row:
         return {

@@ -10,7 +10,7 @@ import re
 import sys
 from typing import Final
 
-from amqpd.definitions.steps import Steps, emptied, run_all
+from amqpd.definitions.steps import Steps, run_all
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
@@ -42,6 +42,7 @@ class Parsing:
         """
         try:
             self._text = self._data.decode()
+            yield
             if self._next():
                 yield from self._whole()
         except UnicodeDecodeError as error:
@@ -51,10 +52,10 @@ class Parsing:
         except RecursionError:
             raise NotJSON("not JSON that can be used: nested too deep") from None
 
-    def forget(self) -> Steps:
-        """Empty the lists of the document."""
+    def sections(self) -> list[list[object]]:
+        """The lists of the document."""
         members = self.document.values() if isinstance(self.document, dict) else ()
-        yield from emptied(member for member in members if isinstance(member, list))
+        return [member for member in members if isinstance(member, list)]
 
     def _whole(self) -> Steps:
         if self._next() == "{":

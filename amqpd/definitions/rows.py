@@ -13,7 +13,6 @@ from amqpd.auth.permissions import Permission
 from amqpd.auth.topics import TopicPermission
 from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.policy import Policy
-from amqpd.definitions.steps import Steps, emptied
 from amqpd.wire.table import Table
 
 SECTIONS: Final = (
@@ -178,7 +177,3 @@ class Definitions:
     def count(self) -> int:
         """How many rows there are."""
         return sum(len(rows) for rows in self.rows.values())
-
-    def forget(self) -> Steps:
-        """Empty all sections."""
-        yield from emptied(self.rows.values())

@@ -5,22 +5,20 @@ Rule: what may live here knows nothing of definitions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final, TypeAlias, TypeVar
+from collections.abc import Iterator
+from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
 
 Steps: TypeAlias = Iterator[None]
 """Work of which every next() does a little."""
-SOME: Final = 64  # elements
 
 
-def emptied(lists: Iterable[list[T]]) -> Steps:
-    """Empty lists. To let go of 100,000 rows at once takes 0.1 s."""
-    for rows in lists:
-        while rows:
-            del rows[-SOME:]
-            yield
+def drain(rows: list[T]) -> Iterator[T]:
+    """The elements of a list, which loses each when it is taken: to let go of 100,000 rows at once takes 0.1 s."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def run_all(steps: Steps) -> None:

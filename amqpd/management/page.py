@@ -156,6 +156,8 @@ def prune(value: object, tree: object) -> object:
         return {name: prune(value[name], below) for name, below in tree.items() if name in value}
     if isinstance(value, list | tuple):
         return [prune(element, tree) for element in value]
+    if isinstance(value, Iterator):
+        return (prune(element, tree) for element in value)
     return value
 
 

@@ -12,7 +12,7 @@ import importlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STOP_SECONDS: Final = 1.0  # that requests under way have
 KEEP_ALIVE_SECONDS: Final = 60
 MOST_CONNECTIONS: Final = 1000
+STACK: Final = ("uvicorn.config", "uvicorn.server", "amqpd.management.patience")
 TLS_SECONDS: Final = 10.0  # that the first octet and a handshake may take
 # AMQP's clients need files more than those of HTTP: these have one in so many at most.
 SHARE_OF_FILES: Final = 8
@@ -82,13 +83,13 @@ class HTTPServer:
 
     async def _start(self) -> None:
         try:
-            await anyio.to_thread.run_sync(importlib.import_module, self._module)
+            await anyio.to_thread.run_sync(import_all, (self._module, *STACK))
             await self._serve()
         except Exception as fault:
             event(self._logger, ERROR, "management.unavailable", error=fault)
 
     async def _serve(self) -> None:
-        from uvicorn.config import Config  # it takes long, and is there now
+        from uvicorn.config import Config  # these take long, and are there now: see STACK
         from uvicorn.server import ServerState
 
         from amqpd.management.patience import PatientProtocol
@@ -138,3 +139,9 @@ class HTTPServer:
             connection.transport.abort()
         for task in list(state.tasks):
             task.cancel()
+
+
+def import_all(modules: Iterable[str]) -> None:
+    """Import modules, in whatever thread: on the event loop those of uvicorn would hold everybody else for 90 ms."""
+    for module in modules:
+        importlib.import_module(module)

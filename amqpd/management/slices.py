@@ -44,3 +44,9 @@ class Slices:
             found += some
             await self.next()
         return found
+
+    async def forget(self, items: list[T]) -> None:
+        """Empty a list. To let go of 10,000 rows at once takes some milliseconds."""
+        while items:
+            del items[-STEP:]
+            await self.next()

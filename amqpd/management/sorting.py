@@ -20,12 +20,12 @@ NUMBERS: Final = {int, float, Absent}  # and not bool
 
 
 async def ordered(
-    items: Sequence[object], keys: Sequence[Any] | None, reverse: bool, most: int, slices: Slices
+    items: Sequence[object], keys: list[Any] | None, reverse: bool, most: int, slices: Slices
 ) -> list[object]:
     """The first items in the order of their keys. Items with equal keys keep theirs, or the opposite of it.
 
     Args:
-        keys: Any: of whatever is comparable; None leaves the items as they are.
+        keys: used up. Any: of whatever is comparable. None leaves the items as they are.
         reverse: begin at the end.
         most: so many of them.
     """
@@ -36,12 +36,14 @@ async def ordered(
     if reverse:
         runs = [run[::-1] for run in reversed(runs)]
     places = merge(*runs, key=keys.__getitem__, reverse=reverse)
-    return await slices.all_of(items[place] for place in islice(places, most))
+    found = await slices.all_of(items[place] for place in islice(places, most))
+    await slices.forget(keys)
+    return found
 
 
 async def keys_of(
     request: Request, listing: Listing, items: Sequence[object], columns: Columns, slices: Slices
-) -> Sequence[Any] | None:
+) -> list[Any] | None:
     """By what the items of a list are sorted: by what ``sort`` names, and by their natural order where that is equal.
 
     Returns:
@@ -57,7 +59,7 @@ async def keys_of(
     return keys if natural is None else list(zip(keys, natural, strict=True))
 
 
-async def comparable(values: Sequence[object], slices: Slices) -> Sequence[Any]:
+async def comparable(values: list[object], slices: Slices) -> list[Any]:
     """Keys that sort as sort_key() does; values themselves if they can be compared, which is much faster."""
     kinds = set(map(type, values))
     if kinds <= NUMBERS:

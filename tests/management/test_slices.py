@@ -38,7 +38,7 @@ LISTS = [
     "/exchanges?page=1",
     "/overview",
     "/definitions",
-    "/definitions?columns=queues",
+    "/definitions?columns=queues.name",
 ]
 QUEUE_FAMILIES = "family=queue_coarse_metrics&family=queue_metrics&family=queue_delivery_metrics"
 METRICS = ["/metrics", "/metrics/per-object", f"/metrics/detailed?{QUEUE_FAMILIES}"]

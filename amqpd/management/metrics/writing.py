@@ -15,8 +15,8 @@ from prometheus_client.core import Metric as Collected
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from amqpd.management.metrics.family import COUNTER, Family, Metric, Row, Scope, Values
-from amqpd.management.slices import Slices
+from amqpd.management.metrics.family import COUNTER, Family, Metric, Row, Scope
+from amqpd.management.slices import STEP, Slices
 
 CHUNK: Final = 2048  # lines that are sent at once
 FEW: Final = 8  # rows that prometheus-client writes
@@ -53,6 +53,8 @@ async def write(prefix: str, family: Family, scope: Scope, summed: bool, slices:
             some = slice(start, start + CHUNK)
             written = lines(f"{prefix}_{metric.name}", texts[some], rows[some], place)
             yield "".join(await slices.all_of(written)).encode()
+    await slices.forget(texts)
+    await slices.forget(rows)
 
 
 async def object_by_object(family: Family, scope: Scope, slices: Slices) -> tuple[tuple[str, ...], list[Row]]:
@@ -64,16 +66,14 @@ async def all_together(family: Family, scope: Scope, slices: Slices) -> tuple[tu
     """The labels and rows of a family when objects are not told apart."""
     if family.total is not None:
         return (), [((), family.total(scope))]
-    labels, rows = await object_by_object(family, scope, slices)
-    if not labels or labels[0] == "protocol":  # it is about the broker anyway
-        return labels, rows
-    values = [values for _, values in rows]
-    return (), [((), await slices.all_of((total(values, place) for place in range(len(family.metrics))), step=1))]
-
-
-def total(values: Sequence[Values], place: int) -> float:
-    """The sum of one metric; objects that do not have it count as 0."""
-    return sum([row[place] or 0 for row in values])
+    if not family.labels or family.labels[0] == "protocol":  # it is about the broker anyway
+        return await object_by_object(family, scope, slices)
+    sums: list[float] = [0] * len(family.metrics)
+    for number, row in enumerate(family.rows(scope)):
+        sums = sums if row is None else [total + (value or 0) for total, value in zip(sums, row[1], strict=True)]
+        if number % STEP == 0:
+            await slices.next()
+    return (), [((), sums)]
 
 
 def lines(name: str, texts: Sequence[str], rows: Sequence[Row], place: int) -> Iterator[str]:
