@@ -122,15 +122,19 @@ class Server:
             Login(self.users, login_policy_of(config)),
             self._workers,
         )
-        gate = Gate(clock, config.handshake_max)
-        self.listeners = Listeners(self.services, logger.getChild("net"), gate, file_limit())
+        gate, files = Gate(clock, config.handshake_max), file_limit()
+        self.listeners = Listeners(self.services, logger.getChild("net"), gate, files)
         self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
         self.node = Node(self.services, started=clock.monotonic(), pid=os.getpid())
-        self.http = HTTPServer("amqpd.management.app", self._make_http_app, logger.getChild("management"))
+        self.http = HTTPServer(
+            "amqpd.management.app", self._make_http_app, files, self.context, logger.getChild("management")
+        )
         self._http_sockets: dict[str, list[socket.socket]] = {}
-        self.metrics = HTTPServer("amqpd.management.metrics.app", self._make_metrics_app, logger.getChild("metrics"))
+        self.metrics = HTTPServer(
+            "amqpd.management.metrics.app", self._make_metrics_app, files, self.context, logger.getChild("metrics")
+        )
         self._metrics_sockets: list[socket.socket] = []
         self.tls_watch: CertificateWatch | None = None
         self._logger = logger
