@@ -6,7 +6,7 @@ Runs of a few hundred rows are sorted, each in one piece, and merged only as far
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
 from typing import Any, Final
@@ -50,11 +50,10 @@ async def keys_of(
         None if they are to stay as they are.
     """
     natural = None if listing.order is None else await slices.all_of(map(listing.order, items))
-    first, *path = [part for part in request.query.get("sort", "").split(".") if part] or [""]
-    column = columns.table.get(first)
-    if column is None:
+    path = [part for part in request.query.get("sort", "").split(".") if part]
+    if not path or path[0] not in columns.table:
         return natural
-    values = await slices.all_of(descend(column(request, item), path) for item in items)
+    values = await slices.all_of(columns.value(request, item, path) for item in items)
     keys = await comparable(values, slices)
     return keys if natural is None else list(zip(keys, natural, strict=True))
 
@@ -65,15 +64,6 @@ async def comparable(values: list[object], slices: Slices) -> list[Any]:
     if kinds <= NUMBERS:
         return [0 if value is ABSENT else value for value in values]
     return values if kinds == {str} else await slices.all_of(map(sort_key, values))
-
-
-def descend(value: object, path: Sequence[str]) -> object:
-    """What stands at a path inside of a value; ABSENT if nothing does."""
-    for part in path:
-        if not isinstance(value, Mapping):
-            return ABSENT
-        value = value.get(part, ABSENT)
-    return value
 
 
 def sort_key(value: object) -> tuple[int, float, str]:
