@@ -242,6 +242,9 @@ class Config:
             "none are imported",
         ),
     ] = None
+    definitions_skip_if_unchanged: Annotated[
+        bool, Setting("Logging and start", Flag(), "Do not import definitions that were imported already.")
+    ] = False
     ready_file: Annotated[
         Path | None,
         Setting("Logging and start", File(), "Written when ready: JSON with pid, ports and urls.", "not written"),

@@ -97,7 +97,13 @@ class Server:
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
-        self._loading = Loading(config.definitions, clock, logger.getChild("definitions"), sys.stderr)
+        self._loading = Loading(
+            config.definitions,
+            clock,
+            logger.getChild("definitions"),
+            sys.stderr,
+            config.definitions_skip_if_unchanged,
+        )
         self.certificates = certificates_of(config)  # before anything is opened
         self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)

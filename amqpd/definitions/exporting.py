@@ -19,6 +19,7 @@ from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.vhost import VHost
+from amqpd.definitions.rows import INTERNAL_PREFIX
 from amqpd.definitions.steps import drain, run_all
 from amqpd.wire.json_values import json_of_table
 
@@ -104,7 +105,7 @@ class Export:
             "permissions": self._permissions(),
             "topic_permissions": self._topic_permissions(),
             "parameters": (row for vhost in vhosts for row in self._parameters(vhost)),
-            "global_parameters": ({"name": name, "value": value} for name, value in self._broker.globals.all().items()),
+            "global_parameters": self._global_parameters(),
             "policies": (row for vhost in vhosts for row in policies(vhost)),
             "queues": (in_vhost(row, vhost) for vhost in vhosts for row in queues(vhost)),
             "exchanges": (in_vhost(row, vhost) for vhost in vhosts for row in exchanges(vhost)),
@@ -113,8 +114,8 @@ class Export:
 
     def _one(self, vhost: VHost) -> dict[str, Iterator[Row]]:
         return {
-            "parameters": self._parameters(vhost),
-            "policies": policies(vhost),
+            "parameters": (without_vhost(row) for row in self._parameters(vhost)),
+            "policies": (without_vhost(row) for row in policies(vhost)),
             "queues": queues(vhost),
             "exchanges": exchanges(vhost),
             "bindings": bindings(vhost),
@@ -138,6 +139,11 @@ class Export:
     def _parameters(self, vhost: VHost) -> Iterator[Row]:
         for found in self._broker.parameters.of(vhost):
             yield {"vhost": vhost.name, "component": found.component, "name": found.name, "value": found.value}
+
+    def _global_parameters(self) -> Iterator[Row]:
+        for name, value in self._broker.globals.all().items():
+            if not name.startswith(INTERNAL_PREFIX):
+                yield {"name": name, "value": value}
 
 
 def export(broker: Broker, users: UserStore, product: Product, vhost: VHost | None = None) -> dict[str, object]:
@@ -264,3 +270,8 @@ def in_vhost(row: Row, vhost: VHost) -> Row:
     """A row of a whole broker's document, with its virtual host behind its name or source."""
     first, *others = row.items()
     return dict([first, ("vhost", vhost.name), *others])
+
+
+def without_vhost(row: Row) -> Row:
+    """A row of the document of one virtual host."""
+    return {key: value for key, value in row.items() if key != "vhost"}
