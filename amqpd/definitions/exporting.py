@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from amqpd.auth.permissions import Permission
+from amqpd.auth.topics import TopicPermission
 from amqpd.auth.users import User, UserStore
 from amqpd.broker.binding import Binding
 from amqpd.broker.broker import Broker
@@ -128,11 +130,11 @@ class Export:
 
     def _permissions(self) -> Iterator[Row]:
         for user, vhost, row in sorted(self._users.permissions, key=lambda found: found[:2]):
-            yield {"user": user, "vhost": vhost, "configure": row.configure, "write": row.write, "read": row.read}
+            yield permission_row(user, vhost, row)
 
     def _topic_permissions(self) -> Iterator[Row]:
         for user, vhost, exchange, row in sorted(self._users.topic_permissions, key=lambda found: found[:3]):
-            yield {"user": user, "vhost": vhost, "exchange": exchange, "write": row.write, "read": row.read}
+            yield topic_permission_row(user, vhost, exchange, row)
 
     def _parameters(self, vhost: VHost) -> Iterator[Row]:
         for found in self._broker.parameters.of(vhost):
@@ -170,6 +172,17 @@ def user_row(user: User) -> Row:
         "tags": list(user.tags),
         "limits": dict(user.limits),
     }
+
+
+def permission_row(user: str, vhost: str, permission: Permission) -> Row:
+    """What a user may do in a virtual host."""
+    patterns = {"configure": permission.configure, "write": permission.write, "read": permission.read}
+    return {"user": user, "vhost": vhost, **patterns}
+
+
+def topic_permission_row(user: str, vhost: str, exchange: str, permission: TopicPermission) -> Row:
+    """Which routing keys a user may use with an exchange."""
+    return {"user": user, "vhost": vhost, "exchange": exchange, "write": permission.write, "read": permission.read}
 
 
 def policies(vhost: VHost) -> Iterator[Row]:
