@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from amqpd.auth.users import UserStore
 from amqpd.broker.broker import Broker
+from amqpd.broker.events import INTERNAL_USER
 from amqpd.clock import Clock
-from amqpd.definitions.files import read_files, refused
+from amqpd.definitions.files import DefinitionsFile, digest_of, read_files, refused
 from amqpd.definitions.importing import Import
 from amqpd.definitions.reading import DefinitionsError
+from amqpd.definitions.rows import INTERNAL_PREFIX
 from amqpd.logs import INFO, event
 from amqpd.progress import ImportReport
+
+DIGEST: Final = INTERNAL_PREFIX + "definitions_digest"
+"""The global parameter that remembers which files were imported."""
 
 
 class Loading:
@@ -27,13 +32,22 @@ class Loading:
         clock: tells when it takes long.
         logger: for what is imported and what is left out.
         stream: where the log goes; a bar is drawn if it is a terminal.
+        skip_if_unchanged: files that are those of the last start are not imported again.
 
     Raises:
         FileError: a file cannot be read.
     """
 
-    def __init__(self, path: Path | None, clock: Clock, logger: logging.Logger, stream: TextIO) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        clock: Clock,
+        logger: logging.Logger,
+        stream: TextIO,
+        skip_if_unchanged: bool = False,
+    ) -> None:
         self._files = [] if path is None else read_files(path)
+        self._skip = skip_if_unchanged and path is not None
         self._clock = clock
         self._logger = logger
         self._stream = stream
@@ -55,9 +69,18 @@ class Loading:
         Raises:
             FileError: one cannot be imported.
         """
-        for path, definitions in self._files:
-            report = ImportReport(path, self._clock, self._logger, self._stream)
-            try:
-                report.run(Import(broker, users, definitions, warn=report.skipped))
-            except DefinitionsError as error:
-                raise refused(path, error) from None
+        digest = digest_of(self._files)
+        if self._skip and broker.globals.find(DIGEST) == digest:
+            event(self._logger, INFO, "definitions.unchanged", files=len(self._files))
+            return
+        for file in self._files:
+            self._import(broker, users, file)
+        if self._skip:
+            broker.globals.set(DIGEST, digest, INTERNAL_USER)
+
+    def _import(self, broker: Broker, users: UserStore, file: DefinitionsFile) -> None:
+        report = ImportReport(file.path, self._clock, self._logger, self._stream)
+        try:
+            report.run(Import(broker, users, file.definitions, warn=report.skipped))
+        except DefinitionsError as error:
+            raise refused(file.path, error) from None

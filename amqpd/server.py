@@ -97,7 +97,13 @@ class Server:
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
-        self._loading = Loading(config.definitions, clock, logger.getChild("definitions"), sys.stderr)
+        self._loading = Loading(
+            config.definitions,
+            clock,
+            logger.getChild("definitions"),
+            sys.stderr,
+            config.definitions_skip_if_unchanged,
+        )
         self.certificates = certificates_of(config)  # before anything is opened
         self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)
@@ -122,15 +128,19 @@ class Server:
             Login(self.users, login_policy_of(config)),
             self._workers,
         )
-        gate = Gate(clock, config.handshake_max)
-        self.listeners = Listeners(self.services, logger.getChild("net"), gate, file_limit())
+        gate, files = Gate(clock, config.handshake_max), file_limit()
+        self.listeners = Listeners(self.services, logger.getChild("net"), gate, files)
         self.control = ControlSocket(self.context, Commands(self.broker).execute, logger.getChild("control"))
         self.ports: dict[str, int] = {}
         self.urls: dict[str, list[str]] = {}
         self.node = Node(self.services, started=clock.monotonic(), pid=os.getpid())
-        self.http = HTTPServer("amqpd.management.app", self._make_http_app, logger.getChild("management"))
+        self.http = HTTPServer(
+            "amqpd.management.app", self._make_http_app, files, self.context, logger.getChild("management")
+        )
         self._http_sockets: dict[str, list[socket.socket]] = {}
-        self.metrics = HTTPServer("amqpd.management.metrics.app", self._make_metrics_app, logger.getChild("metrics"))
+        self.metrics = HTTPServer(
+            "amqpd.management.metrics.app", self._make_metrics_app, files, self.context, logger.getChild("metrics")
+        )
         self._metrics_sockets: list[socket.socket] = []
         self.tls_watch: CertificateWatch | None = None
         self._logger = logger

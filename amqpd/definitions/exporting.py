@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from amqpd.auth.permissions import Permission
+from amqpd.auth.topics import TopicPermission
 from amqpd.auth.users import User, UserStore
 from amqpd.broker.binding import Binding
 from amqpd.broker.broker import Broker
@@ -17,6 +19,7 @@ from amqpd.broker.exchanges.base import Exchange
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import Queue
 from amqpd.broker.vhost import VHost
+from amqpd.definitions.rows import INTERNAL_PREFIX
 from amqpd.definitions.steps import drain, run_all
 from amqpd.wire.json_values import json_of_table
 
@@ -102,7 +105,7 @@ class Export:
             "permissions": self._permissions(),
             "topic_permissions": self._topic_permissions(),
             "parameters": (row for vhost in vhosts for row in self._parameters(vhost)),
-            "global_parameters": ({"name": name, "value": value} for name, value in self._broker.globals.all().items()),
+            "global_parameters": self._global_parameters(),
             "policies": (row for vhost in vhosts for row in policies(vhost)),
             "queues": (in_vhost(row, vhost) for vhost in vhosts for row in queues(vhost)),
             "exchanges": (in_vhost(row, vhost) for vhost in vhosts for row in exchanges(vhost)),
@@ -111,8 +114,8 @@ class Export:
 
     def _one(self, vhost: VHost) -> dict[str, Iterator[Row]]:
         return {
-            "parameters": self._parameters(vhost),
-            "policies": policies(vhost),
+            "parameters": (without_vhost(row) for row in self._parameters(vhost)),
+            "policies": (without_vhost(row) for row in policies(vhost)),
             "queues": queues(vhost),
             "exchanges": exchanges(vhost),
             "bindings": bindings(vhost),
@@ -127,15 +130,20 @@ class Export:
 
     def _permissions(self) -> Iterator[Row]:
         for user, vhost, row in sorted(self._users.permissions, key=lambda found: found[:2]):
-            yield {"user": user, "vhost": vhost, "configure": row.configure, "write": row.write, "read": row.read}
+            yield permission_row(user, vhost, row)
 
     def _topic_permissions(self) -> Iterator[Row]:
         for user, vhost, exchange, row in sorted(self._users.topic_permissions, key=lambda found: found[:3]):
-            yield {"user": user, "vhost": vhost, "exchange": exchange, "write": row.write, "read": row.read}
+            yield topic_permission_row(user, vhost, exchange, row)
 
     def _parameters(self, vhost: VHost) -> Iterator[Row]:
         for found in self._broker.parameters.of(vhost):
             yield {"vhost": vhost.name, "component": found.component, "name": found.name, "value": found.value}
+
+    def _global_parameters(self) -> Iterator[Row]:
+        for name, value in self._broker.globals.all().items():
+            if not name.startswith(INTERNAL_PREFIX):
+                yield {"name": name, "value": value}
 
 
 def export(broker: Broker, users: UserStore, product: Product, vhost: VHost | None = None) -> dict[str, object]:
@@ -164,6 +172,17 @@ def user_row(user: User) -> Row:
         "tags": list(user.tags),
         "limits": dict(user.limits),
     }
+
+
+def permission_row(user: str, vhost: str, permission: Permission) -> Row:
+    """What a user may do in a virtual host."""
+    patterns = {"configure": permission.configure, "write": permission.write, "read": permission.read}
+    return {"user": user, "vhost": vhost, **patterns}
+
+
+def topic_permission_row(user: str, vhost: str, exchange: str, permission: TopicPermission) -> Row:
+    """Which routing keys a user may use with an exchange."""
+    return {"user": user, "vhost": vhost, "exchange": exchange, "write": permission.write, "read": permission.read}
 
 
 def policies(vhost: VHost) -> Iterator[Row]:
@@ -251,3 +270,8 @@ def in_vhost(row: Row, vhost: VHost) -> Row:
     """A row of a whole broker's document, with its virtual host behind its name or source."""
     first, *others = row.items()
     return dict([first, ("vhost", vhost.name), *others])
+
+
+def without_vhost(row: Row) -> Row:
+    """A row of the document of one virtual host."""
+    return {key: value for key, value in row.items() if key != "vhost"}

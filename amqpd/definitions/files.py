@@ -5,6 +5,8 @@ Rule: what may live here finds files and reads them, and makes of what is wrong 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +20,15 @@ class FileError(Exception):
 
 
 class DefinitionsFile(NamedTuple):
-    """One file, read and checked as far as that goes without a broker."""
+    """One file, read and checked as far as that goes without a broker.
+
+    Args:
+        digest: SHA-256 of its content.
+    """
 
     path: Path
     definitions: Definitions
+    digest: bytes
 
 
 def read_files(path: Path) -> list[DefinitionsFile]:
@@ -36,17 +43,18 @@ def read_files(path: Path) -> list[DefinitionsFile]:
         raise FileError(f"The definitions in {path} cannot be read: {error.strerror}.") from None
     if not paths:
         raise FileError(f"The definitions directory {path} has no file whose name ends with .json.")
-    return [DefinitionsFile(found, read_file(found)) for found in paths]
+    return [read_file(found) for found in paths]
 
 
-def read_file(path: Path) -> Definitions:
+def read_file(path: Path) -> DefinitionsFile:
     """Read one file.
 
     Raises:
         FileError: as for read_files.
     """
     try:
-        return read(parse(path.read_bytes()))
+        content = path.read_bytes()
+        return DefinitionsFile(path, read(parse(content)), sha256(content).digest())
     except OSError as error:
         raise FileError(f"The definitions file {path} cannot be read: {error.strerror}.") from None
     except (NotJSON, DefinitionsError) as error:
@@ -56,3 +64,8 @@ def read_file(path: Path) -> Definitions:
 def refused(path: Path, error: Exception) -> FileError:
     """What to say of a file that cannot be imported."""
     return FileError(f"The definitions file {path} cannot be imported: {error}.")
+
+
+def digest_of(files: Iterable[DefinitionsFile]) -> str:
+    """What changes when a file does, or when there is another one, or one less."""
+    return sha256(b"".join(file.digest for file in files)).hexdigest()

@@ -42,6 +42,7 @@ class Parsing:
         """
         try:
             self._text = self._data.decode()
+            yield
             if self._next():
                 yield from self._whole()
         except UnicodeDecodeError as error:

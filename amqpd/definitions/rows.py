@@ -28,6 +28,8 @@ SECTIONS: Final = (
     "bindings",
 )
 """In the order in which they are applied: what stands further on needs what stands before it."""
+INTERNAL_PREFIX: Final = "internal_"
+"""Of names of global parameters that a broker keeps for itself: no document has them, or they are left out."""
 
 
 @dataclass(frozen=True)

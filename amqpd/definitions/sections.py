@@ -23,6 +23,7 @@ from amqpd.broker.policy import Policy
 from amqpd.broker.vhost_limits import VHOST_LIMITS
 from amqpd.definitions.fields import Fields, RowFault
 from amqpd.definitions.rows import (
+    INTERNAL_PREFIX,
     BindingRow,
     ExchangeRow,
     GlobalParameterRow,
@@ -43,7 +44,6 @@ _SALTED_SINCE: Final = (3, 6)  # before that version hashes were MD5's, and rows
 _ALGORITHMS: Final[Mapping[str, str]] = {"lavinmq_bcrypt": BCRYPT}  # other brokers' names
 _DEFAULT_TYPES: Final = ("undefined", "")  # RabbitMQ's words for a virtual host that has no default queue type
 _PROTECTED: Final = "protected_from_deletion"
-_INTERNAL: Final = "internal_"  # global parameters of the broker that wrote the document
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def read_parameter(place: Place, fields: Fields) -> Row:
 def read_global_parameter(place: Place, fields: Fields) -> Row:
     """A global parameter."""
     name = fields.name()
-    if name.startswith(_INTERNAL):
+    if name.startswith(INTERNAL_PREFIX):
         return SkippedRow(place.section, place.index, f"'{name}' belongs to the broker that wrote the file")
     return GlobalParameterRow(place.section, place.index, name, fields.value("value"))
 

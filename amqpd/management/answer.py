@@ -5,7 +5,7 @@ Rule: what may live here knows neither HTTP's framing nor where the objects come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +20,8 @@ ABSENT: Final = Absent()
 
 # Any: a column is a function of the resource's own objects, of which there are many classes.
 Column: TypeAlias = Callable[[Request, Any], object]
+# One key of a column's object.
+Part: TypeAlias = Callable[[Request, Any, str], object]
 # What objects are sorted by if nothing else is asked for.
 Order: TypeAlias = Callable[[Any], tuple[str, ...]]
 
@@ -34,11 +36,24 @@ class Columns:
         table: by key, in the order of the row.
         basic: the keys that stay with ``disable_stats=true``.
         totals: those that come back with ``enable_queue_totals=true``.
+        parts: of columns whose values are objects that take long to make: what makes one key of them, for sorting. A
+            key that there is not is ABSENT, or something that is sorted as that.
     """
 
     table: Mapping[str, Column]
     basic: frozenset[str] = frozenset()
     totals: frozenset[str] = frozenset()
+    parts: Mapping[str, Part] = field(default_factory=dict)
+
+    def value(self, request: Request, item: object, path: Sequence[str]) -> object:
+        """What stands at a path in one object's row; ABSENT if nothing does.
+
+        Args:
+            path: of one key at least, which is a column's.
+        """
+        if len(path) > 1 and path[0] in self.parts:
+            return descend(self.parts[path[0]](request, item, path[1]), path[2:])
+        return descend(self.table[path[0]](request, item), path[1:])
 
     def row(self, request: Request, item: object) -> dict[str, object]:
         """One object's row, complete."""
@@ -52,6 +67,15 @@ class Columns:
     def plus(self, **more: Column) -> Columns:
         """The columns of a single object, which has more of them than a row of a list."""
         return Columns({**self.table, **more}, self.basic, self.totals)
+
+
+def descend(value: object, path: Sequence[str]) -> object:
+    """What stands at a path inside of a value; ABSENT if nothing does."""
+    for part in path:
+        if not isinstance(value, dict):
+            return ABSENT
+        value = value.get(part, ABSENT)
+    return value
 
 
 @dataclass(frozen=True)

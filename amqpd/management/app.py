@@ -14,8 +14,6 @@ from typing import Final
 
 import anyio
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import RedirectResponse, Response
@@ -25,6 +23,7 @@ from amqpd.errors import AMQPError
 from amqpd.log.commit import Waiter
 from amqpd.logs import ERROR, event
 from amqpd.management.auth import ANONYMOUS, Tag, check_tag, user_of
+from amqpd.management.compression import COMPRESSION
 from amqpd.management.cors import origin_headers, preflight_headers
 from amqpd.management.errors import APIError, BadRequest, Missing, of_amqp
 from amqpd.management.index import index_page
@@ -36,8 +35,6 @@ from amqpd.management.routes import ROUTES
 
 API: Final = "/api"
 JSON_RANGES: Final = ("*/*", "application/*", "application/json")
-COMPRESS_FROM: Final = 860  # octets; less fits into a packet anyway
-LEVEL: Final = 1  # of compression: what it takes away from message traffic matters more
 BODY_SECONDS: Final = 60.0  # that a client has for the body of a request
 REDIRECTS: Final = {
     "/": "/api/index.html",
@@ -57,9 +54,8 @@ def make_app(node: Node, logger: logging.Logger) -> Starlette:
         logger: for faults.
     """
     api = Application(node, Router(ROUTES), logger)
-    compression = Middleware(GZipMiddleware, minimum_size=COMPRESS_FROM, compresslevel=LEVEL)
     methods = ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE"]
-    return Starlette(routes=[StarletteRoute("/{path:path}", api.serve, methods=methods)], middleware=[compression])
+    return Starlette(routes=[StarletteRoute("/{path:path}", api.serve, methods=methods)], middleware=[COMPRESSION])
 
 
 class Application:

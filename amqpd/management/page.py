@@ -166,4 +166,4 @@ def wanted_columns(request: Request, columns: Columns) -> Columns:
     if not request.flag("disable_stats") or not columns.basic:
         return columns
     names = columns.basic | columns.totals if request.flag("enable_queue_totals") else columns.basic
-    return Columns({name: column for name, column in columns.table.items() if name in names})
+    return Columns({name: column for name, column in columns.table.items() if name in names}, parts=columns.parts)

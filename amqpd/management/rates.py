@@ -8,7 +8,7 @@ Rule: what may live here knows when to sample and how to answer; where objects a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from amqpd.clock import Clock, Timers
@@ -115,12 +115,15 @@ class Rates:
                 traffic of an exchange, the totals of a virtual host, the counters of the broker. At least one.
             asked: adds samples, newest first, and their averages.
         """
-        still = asked is None and all(subject not in self._histories for subject, _ in parts)
         found: dict[str, object] = {}
         for name in parts[0][1]:
             found[name] = sum(counts[name] for _, counts in parts)
-            found[f"{name}_details"] = {"rate": 0.0} if still else self._of(parts, name, asked)
+            found[f"{name}_details"] = self._of(parts, name, asked)
         return found
+
+    def rate(self, subject: Subject, name: str) -> float:
+        """By how much a counter grew in a second before the last sample; 0 for one that there is not."""
+        return self._change((subject,), name) / TICK_SECONDS
 
     def idle_since(self, subject: Subject) -> int | None:
         """The milliseconds since the epoch at which something last happened; None while things happen.
@@ -131,8 +134,7 @@ class Rates:
         return None if active or not subject.active_at else int(subject.active_at)
 
     def _of(self, parts: Sequence[Part], name: str, asked: Asked | None) -> dict[str, object]:
-        now, before = self._values(parts, name, 0, (self._tick, self._tick - 1))
-        details: dict[str, object] = {"rate": (now - before) / TICK_SECONDS}
+        details: dict[str, object] = {"rate": self._change([subject for subject, _ in parts], name) / TICK_SECONDS}
         if asked is not None:
             ticks = ticks_of(asked, self._tick)
             values = self._values(parts, name, asked.age, ticks)
@@ -144,6 +146,15 @@ class Rates:
             details["avg_rate"] = (values[0] - values[-1]) / seconds if seconds else 0.0
             details["avg"] = sum(values) / len(values)
         return details
+
+    def _change(self, subjects: Iterable[Subject], name: str) -> int:
+        """By how much a counter of all subjects together grew before the last sample."""
+        change = 0
+        for subject in subjects:
+            history = self._histories.get(subject)
+            if history is not None:
+                change += history.series[0].change(name, self._tick)
+        return change
 
     def _values(self, parts: Sequence[Part], name: str, age: int, ticks: Sequence[int]) -> list[int]:
         """What a counter of all parts together was. One without a history has long been what it is."""

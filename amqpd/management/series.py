@@ -82,6 +82,13 @@ class Series:
         """Nothing has changed for as long as anybody can ask."""
         return len(self._ticks) == 1 and self._ticks[0] <= tick - self.level.step * self.level.most
 
+    def change(self, name: str, tick: int) -> int:
+        """By how much a counter grew from the tick before to this one, of this level."""
+        if name not in self._columns or self._ticks[-1] <= tick - self.level.step:
+            return 0
+        now, before = self.values(name, (tick, tick - self.level.step))
+        return now - before
+
     def values(self, name: str, ticks: Sequence[int]) -> list[int]:
         """What a counter was at these ticks; before its first row it was what that says."""
         column = self._columns.get(name)

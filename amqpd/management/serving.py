@@ -12,40 +12,55 @@ import importlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
 
+from amqpd.broker.context import Context
 from amqpd.logs import ERROR, event
+from amqpd.net.entrance import Entrance
+from amqpd.net.gate import Gate
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
     from uvicorn.server import ServerState
 
-BACKLOG: Final = 1024
 STOP_SECONDS: Final = 1.0  # that requests under way have
 KEEP_ALIVE_SECONDS: Final = 60
 MOST_CONNECTIONS: Final = 1000
-TLS_SECONDS: Final = 10.0  # that a handshake and the end of one may take
+STACK: Final = ("uvicorn.config", "uvicorn.server", "amqpd.management.patience")
+TLS_SECONDS: Final = 10.0  # that the first octet and a handshake may take
+# AMQP's clients need files more than those of HTTP: these have one in so many at most.
+SHARE_OF_FILES: Final = 8
+TOO_MANY: Final = "too many HTTP connections have no request under way"
 
 
 class HTTPServer:
-    """Serves one application.
+    """Serves one application. Half of the connections that there may be can be without a request.
 
     Args:
         module: imported on a worker thread before anything is served; it has everything that takes long to import.
         make: makes the application, with that imported.
+        files: how many the process may open.
+        context: its timers.
         logger: for what goes wrong.
     """
 
-    def __init__(self, module: str, make: Callable[[], ASGIApp], logger: logging.Logger) -> None:
+    def __init__(
+        self, module: str, make: Callable[[], ASGIApp], files: int, context: Context, logger: logging.Logger
+    ) -> None:
         self._module = module
         self._make = make
         self._logger = logger
-        self._servers: list[asyncio.Server] = []
+        self._files = files
+        self._context = context
+        self._most = min(MOST_CONNECTIONS, files // SHARE_OF_FILES)
+        self._gate = Gate(context.clock, self._most // 2, TOO_MANY)
         self._sockets: dict[socket.socket, ssl.SSLContext | None] = {}
+        self._entrance: Entrance | None = None
         self._state: ServerState | None = None
         self._starting: asyncio.Task[None] | None = None
 
@@ -68,20 +83,20 @@ class HTTPServer:
 
     async def _start(self) -> None:
         try:
-            await anyio.to_thread.run_sync(importlib.import_module, self._module)
+            await anyio.to_thread.run_sync(import_all, (self._module, *STACK))
             await self._serve()
         except Exception as fault:
             event(self._logger, ERROR, "management.unavailable", error=fault)
 
     async def _serve(self) -> None:
-        from uvicorn.config import Config  # it takes long, and is there now
+        from uvicorn.config import Config  # these take long, and are there now: see STACK
         from uvicorn.server import ServerState
 
         from amqpd.management.patience import PatientProtocol
 
         config = Config(
             self._make(),
-            http=PatientProtocol,
+            http="h11",
             ws="none",
             lifespan="off",
             log_config=None,
@@ -91,29 +106,21 @@ class HTTPServer:
             server_header=False,
             date_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            limit_concurrency=MOST_CONNECTIONS,
+            limit_concurrency=self._most,
         )
         config.load()
         state = self._state = ServerState()
-        loop = asyncio.get_running_loop()
+        make = partial(PatientProtocol, timers=self._context.timers, config=config, state=state)
+        self._entrance = Entrance(make, self._gate, self._files, TLS_SECONDS, self._context, self._logger)
         for sock, tls in self._sockets.items():
-            seconds = None if tls is None else TLS_SECONDS
-            server = await loop.create_server(
-                lambda: PatientProtocol(config, state, {}, loop),
-                sock=sock,
-                backlog=BACKLOG,
-                ssl=tls,
-                ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=seconds,
-            )
-            self._servers.append(server)
+            self._entrance.open([sock], tls)
 
     def stop(self) -> None:
         """Accept no more."""
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
-        for server in self._servers:
-            server.close()
+        if self._entrance is not None:
+            self._entrance.close()
         for sock in self._sockets:
             sock.close()
 
@@ -127,7 +134,14 @@ class HTTPServer:
         with anyio.move_on_after(STOP_SECONDS):
             while state.connections:  # noqa: ASYNC110 - an event would be work for every connection that closes
                 await anyio.sleep(0.01)
+        self._gate.close()
         for connection in list(state.connections):
             connection.transport.abort()
         for task in list(state.tasks):
             task.cancel()
+
+
+def import_all(modules: Iterable[str]) -> None:
+    """Import modules, in whatever thread: on the event loop those of uvicorn would hold everybody else for 90 ms."""
+    for module in modules:
+        importlib.import_module(module)

@@ -6,7 +6,7 @@ Runs of a few hundred rows are sorted, each in one piece, and merged only as far
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from heapq import merge
 from itertools import islice
 from typing import Any, Final
@@ -20,12 +20,12 @@ NUMBERS: Final = {int, float, Absent}  # and not bool
 
 
 async def ordered(
-    items: Sequence[object], keys: Sequence[Any] | None, reverse: bool, most: int, slices: Slices
+    items: Sequence[object], keys: list[Any] | None, reverse: bool, most: int, slices: Slices
 ) -> list[object]:
     """The first items in the order of their keys. Items with equal keys keep theirs, or the opposite of it.
 
     Args:
-        keys: Any: of whatever is comparable; None leaves the items as they are.
+        keys: used up. Any: of whatever is comparable. None leaves the items as they are.
         reverse: begin at the end.
         most: so many of them.
     """
@@ -36,42 +36,34 @@ async def ordered(
     if reverse:
         runs = [run[::-1] for run in reversed(runs)]
     places = merge(*runs, key=keys.__getitem__, reverse=reverse)
-    return await slices.all_of(items[place] for place in islice(places, most))
+    found = await slices.all_of(items[place] for place in islice(places, most))
+    await slices.forget(keys)
+    return found
 
 
 async def keys_of(
     request: Request, listing: Listing, items: Sequence[object], columns: Columns, slices: Slices
-) -> Sequence[Any] | None:
+) -> list[Any] | None:
     """By what the items of a list are sorted: by what ``sort`` names, and by their natural order where that is equal.
 
     Returns:
         None if they are to stay as they are.
     """
     natural = None if listing.order is None else await slices.all_of(map(listing.order, items))
-    first, *path = [part for part in request.query.get("sort", "").split(".") if part] or [""]
-    column = columns.table.get(first)
-    if column is None:
+    path = [part for part in request.query.get("sort", "").split(".") if part]
+    if not path or path[0] not in columns.table:
         return natural
-    values = await slices.all_of(descend(column(request, item), path) for item in items)
+    values = await slices.all_of(columns.value(request, item, path) for item in items)
     keys = await comparable(values, slices)
     return keys if natural is None else list(zip(keys, natural, strict=True))
 
 
-async def comparable(values: Sequence[object], slices: Slices) -> Sequence[Any]:
+async def comparable(values: list[object], slices: Slices) -> list[Any]:
     """Keys that sort as sort_key() does; values themselves if they can be compared, which is much faster."""
     kinds = set(map(type, values))
     if kinds <= NUMBERS:
         return [0 if value is ABSENT else value for value in values]
     return values if kinds == {str} else await slices.all_of(map(sort_key, values))
-
-
-def descend(value: object, path: Sequence[str]) -> object:
-    """What stands at a path inside of a value; ABSENT if nothing does."""
-    for part in path:
-        if not isinstance(value, Mapping):
-            return ABSENT
-        value = value.get(part, ABSENT)
-    return value
 
 
 def sort_key(value: object) -> tuple[int, float, str]:

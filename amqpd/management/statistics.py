@@ -17,6 +17,7 @@ from amqpd.management.request import Request
 from amqpd.management.subjects import (
     Subject,
     both_sides,
+    channel_counts,
     connection_counts,
     exchange_counts,
     queue_counts,
@@ -34,14 +35,34 @@ def stats_of(request: Request, subject: Subject, counts: Mapping[str, int]) -> o
     return request.node.rates.details(subject, counts, request.ranges.get("msg_rates"))
 
 
+def stat_of(request: Request, subject: Subject, key: str, counts: Callable[[], Mapping[str, int]]) -> object:
+    """One key of the same, as Columns.parts has it; counters are looked at only if that needs them."""
+    name, asked = key.removesuffix("_details"), request.ranges.get("msg_rates")
+    if name == key:
+        return counts().get(key, ABSENT)
+    if asked is None:
+        return {"rate": request.node.rates.rate(subject, name)}
+    return request.node.rates.details(subject, counts(), asked).get(key, ABSENT)
+
+
 def exchange_stats(request: Request, traffic: ExchangeTraffic) -> object:
     """The message_stats of an exchange."""
     return stats_of(request, traffic, exchange_counts(traffic))
 
 
+def exchange_stat(request: Request, traffic: ExchangeTraffic, key: str) -> object:
+    """One key of them."""
+    return stat_of(request, traffic, key, lambda: exchange_counts(traffic))
+
+
 def queue_stats(request: Request, queue: Queue) -> object:
     """The message_stats of a queue."""
     return stats_of(request, queue, queue_counts(queue))
+
+
+def queue_stat(request: Request, queue: Queue, key: str) -> object:
+    """One key of them."""
+    return stat_of(request, queue, key, lambda: queue_counts(queue))
 
 
 def channel_stats(request: Request, channel: Channel) -> object:
@@ -50,6 +71,11 @@ def channel_stats(request: Request, channel: Channel) -> object:
     sides = (traffic.publish_side(), traffic.deliver_side())
     found = {name: value for side in sides if any(side.values()) for name, value in side.items()}
     return stats_of(request, channel, found)
+
+
+def channel_stat(request: Request, channel: Channel, key: str) -> object:
+    """One key of them, whether their side appears or not."""
+    return stat_of(request, channel, key, lambda: channel_counts(channel))
 
 
 def vhost_stats(request: Request, vhost: VHost) -> object:

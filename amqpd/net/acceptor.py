@@ -33,7 +33,6 @@ SILENCE: Final = 10.0
 EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 NO_FILES: Final = "the process may open no more files: raise the limit (ulimit -n)"
-TOO_MANY_ARRIVALS: Final = "too many connections are not open yet (handshake_max)"
 
 
 class Acceptor:
@@ -79,7 +78,7 @@ class Acceptor:
     def _accept_some(self) -> None:
         wait = self._gate.make_room()
         if wait > 0:
-            self._pause(TOO_MANY_ARRIVALS, min(wait, RETRY))
+            self._pause(self._gate.complaint, min(wait, RETRY))
             return
         for _ in range(ACCEPTS_PER_PASS):
             # When the gate is full, the loop calls again if somebody else is there: nobody has to go for no one.

@@ -1,4 +1,5 @@
-"""Who has come and is not in yet: sockets that were accepted and whose AMQP handshake is not complete.
+"""Who has come and is not in yet: sockets that were accepted and whose AMQP handshake is not complete, or which have no
+HTTP request under way.
 
 Their number is bounded. When it is reached, the one that has waited longest makes room, if it has had PATIENCE seconds:
 a client that is alive needs milliseconds. Until then nobody else is accepted; the kernel keeps those who come.
@@ -14,6 +15,7 @@ from typing import Final
 from amqpd.clock import Clock
 
 PATIENCE: Final = 1.0
+NOT_OPEN: Final = "too many connections are not open yet (handshake_max)"
 
 
 class Arrival:
@@ -37,6 +39,11 @@ class Arrival:
         """It is in, or gone. May be called again."""
         self._gate.remove(self)
 
+    def come_back(self) -> None:
+        """It was in, and waits again."""
+        self.since = self._gate.clock.monotonic()
+        self._gate.add(self)
+
 
 class Gate:
     """All arrivals of a broker.
@@ -44,10 +51,12 @@ class Gate:
     Args:
         clock: tells how long they have waited.
         most: how many there may be.
+        complaint: what the log says when there are.
     """
 
-    def __init__(self, clock: Clock, most: int) -> None:
+    def __init__(self, clock: Clock, most: int, complaint: str = NOT_OPEN) -> None:
         self.clock = clock
+        self.complaint = complaint
         self._most = most
         self._arrivals: dict[Arrival, None] = {}  # in the order of their coming
         self.turned_out = 0  # how many had to make room, ever
@@ -63,8 +72,13 @@ class Gate:
     def enter(self) -> Arrival:
         """One more has come."""
         arrival = Arrival(self, self.clock.monotonic())
-        self._arrivals[arrival] = None
+        self.add(arrival)
         return arrival
+
+    def add(self, arrival: Arrival) -> None:
+        """It waits, and everybody else has waited longer."""
+        self._arrivals.pop(arrival, None)
+        self._arrivals[arrival] = None
 
     def remove(self, arrival: Arrival) -> None:
         """It is in, or gone."""

@@ -316,6 +316,23 @@ def slow_http(target: Target, count: int) -> str:
     return f"{count:,} requests; a new AMQP client waited {waited * 1000:.0f} ms"
 
 
+def half_open_http(target: Target, count: int) -> str:
+    """Connections for HTTP and HTTPS that say nothing, or stop in the middle of a request or of a TLS handshake."""
+    ports = target.broker.ports["management"], target.broker.ports["management-tls"]
+    with many(ports[0], count // 2) as plain, many(ports[1], count // 2) as secure:
+        for sock in plain[::2]:
+            sock.sendall(b"GET /api/overview HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        for sock in secure[::2]:
+            sock.sendall(CLIENT_HELLO[:100])
+        waited = target.newcomer()
+        waited_http = target.http_newcomer()
+        most = target.files()
+    assert most < 512, "they get more files than is their share"
+    assert waited < 4, f"a new AMQP client waited {waited:.1f} s"
+    clients = f"AMQP {waited * 1000:.0f} ms, HTTP {waited_http * 1000:.0f} ms"
+    return f"{count:,} connections, {most} files; new clients waited: {clients}"
+
+
 def no_more_files(target: Target, count: int) -> str:
     """More connections than the broker may have files."""
     with many(target.port, count):
@@ -346,5 +363,6 @@ ATTACKS: Final = (
     Attack("wrong passwords", wrong_passwords, 100, 2_000, 16),
     Attack("huge HTTP header", huge_http_header, 50, 1_000, 48),
     Attack("slow HTTP bodies", slow_http, 200, 900, 64),
+    Attack("half open, HTTP", half_open_http, 1_000, 3_000, 32, (), 2048),
     Attack("no more files", no_more_files, 400, 1_000, 32, (), 256),
 )

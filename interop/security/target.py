@@ -73,3 +73,12 @@ class Target:
         begun = time.monotonic()
         client(self.port).close()
         return time.monotonic() - begun
+
+    def http_newcomer(self) -> float:
+        """Seconds that a new client needs until its first request over HTTP is answered."""
+        begun = time.monotonic()
+        with connect(self.broker.ports["management"]) as sock:
+            sock.sendall(b"GET /api/whoami HTTP/1.0\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n\r\n")
+            answer = read_to_end(sock)
+        assert answer.startswith(b"HTTP/1.1 200"), f"a new HTTP client was told {answer[:40]!r}"
+        return time.monotonic() - begun

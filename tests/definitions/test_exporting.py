@@ -54,6 +54,11 @@ def test_the_document_of_one_vhost_has_rows_without_vhost() -> None:
         expected = WHOLE[section]
         assert isinstance(expected, list)
         assert found[section] == [{key: value for key, value in row.items() if key != "vhost"} for row in expected]
+    for section in ("policies", "parameters"):
+        rows = found[section]
+        assert isinstance(rows, list)
+        assert rows
+        assert [row for row in rows if "vhost" in row] == []
 
 
 def test_what_a_broker_makes_by_itself_is_left_out() -> None:
@@ -83,3 +88,10 @@ def rows_of(document: dict[str, object], section: str) -> list[dict[str, object]
     rows = document[section]
     assert isinstance(rows, list)
     return rows
+
+
+def test_what_a_broker_keeps_for_itself_is_not_exported() -> None:
+    world = World()
+    world.broker.globals.set("internal_note", "x", "guest")
+    world.broker.globals.set("note", "x", "guest")
+    assert saved(world.broker, world.users)["global_parameters"] == [{"name": "note", "value": "x"}]

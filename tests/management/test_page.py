@@ -8,6 +8,11 @@ import pytest
 from pamqp import commands
 
 from amqpd.management import render
+from amqpd.management.answer import ABSENT
+from amqpd.management.auth import ANONYMOUS
+from amqpd.management.rates import Rates
+from amqpd.management.request import Request
+from amqpd.management.resources import channels, exchanges, queues
 from amqpd.management.sorting import sort_key
 from tests.management.api import API, error
 
@@ -173,3 +178,42 @@ def test_samples_that_cannot_be_are_refused(api: API, query: str) -> None:
 def test_x_vhost_narrows_lists_to_one_vhost(api: API) -> None:
     assert api.get("/queues", **{"x-vhost": "other"}).json() == []
     assert len(api.get("/queues", **{"x-vhost": "/"}).json()) == 4
+
+
+def test_rows_are_sorted_by_one_counter_without_making_the_others(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*arguments: object) -> object:
+        raise AssertionError
+
+    monkeypatch.setattr(Rates, "details", none)
+    assert names(api.get("/queues?columns=name&sort=message_stats.publish").json()) == ["b", "A2", "a1", "c.d"]
+    assert len(api.get("/queues?columns=name&sort=message_stats.publish_details.rate").json()) == 4
+
+
+@pytest.mark.parametrize("resource", ["queues", "exchanges", "channels"])
+def test_one_key_of_message_stats_is_what_the_row_says(api: API, resource: str) -> None:
+    request = Request(api.node, ANONYMOUS, {}, {}, {})
+    client = api.world.client()
+    client.open()
+    client.publish(1, "amq.fanout", "x", b"x")
+    columns, item = {
+        "queues": (queues.COLUMNS, api.world.vhost.queues["c.d"]),
+        "exchanges": (
+            exchanges.COLUMNS,
+            exchanges.ExchangeIn(api.world.vhost.exchanges["amq.fanout"], api.world.vhost),
+        ),
+        "channels": (channels.COLUMNS, client.connection.channels.all()[0]),
+    }[resource]
+    whole = columns.row(request, item)["message_stats"]
+    assert isinstance(whole, dict)
+    assert whole
+    for key, value in whole.items():
+        assert columns.value(request, item, ["message_stats", key]) == value
+    assert columns.value(request, item, ["message_stats", "no_such"]) is ABSENT
+    assert columns.value(request, item, ["message_stats"]) == whole
+    ranges = Request(api.node, ANONYMOUS, {}, {"msg_rates_age": "10", "msg_rates_incr": "5"}, {})
+    details = columns.row(ranges, item)["message_stats"]
+    assert isinstance(details, dict)
+    assert columns.value(ranges, item, ["message_stats", "publish_in_details"]) == details.get(
+        "publish_in_details", ABSENT
+    )
+    assert columns.value(ranges, item, ["message_stats", "publish_details"]) == details.get("publish_details", ABSENT)

@@ -53,6 +53,8 @@ def test_it_says_what_a_plain_list_would(seed: int) -> None:
         ticks = list(range(tick, max(tick - LEVEL.most, 0), -1))
         for name in ("a", "b"):
             assert series.values(name, ticks) == [truth[at][name] for at in ticks]
+            for at in ticks[:-1]:
+                assert series.change(name, at) == truth[at][name] - truth[at - 1][name]
 
 
 def test_no_more_rows_than_allowed_are_kept() -> None:

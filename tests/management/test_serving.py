@@ -8,6 +8,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -15,8 +16,10 @@ import pytest
 
 from amqpd.management.app import make_app
 from amqpd.management.node import Node
-from amqpd.management.serving import HTTPServer
+from amqpd.management.patience import SECONDS
+from amqpd.management.serving import TLS_SECONDS, HTTPServer
 from amqpd.net.driver import LoopDriver
+from amqpd.net.gate import PATIENCE
 from amqpd.net.listeners import bind
 from tests.builders import World
 from tests.net.certificates import Authority
@@ -24,6 +27,10 @@ from tests.net.conftest import anyio_backend  # noqa: F401 - a fixture: both eve
 from tests.net.peers import DEADLINE
 
 GUEST = base64.b64encode(b"guest:guest").decode()
+HALF = b"GET /api/whoami HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+PUT = f"PUT /api/vhosts/v HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {GUEST}\r\nContent-Length: 2\r\n\r\n".encode()
+LARGE = f"GET /api/global-parameters/large HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {GUEST}\r\n\r\n".encode()
+SIZE = 32_000_000  # octets: more than the system keeps for a client that does not read
 WHO = f"GET /api/whoami HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {GUEST}\r\n\r\n".encode()
 
 
@@ -45,11 +52,25 @@ class Client:
     async def ask(self, request: bytes = WHO) -> tuple[int, bytes]:
         """Status and body of the answer."""
         self.send(request)
+        return await self.answer()
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Status and body of the next answer."""
         with anyio.fail_after(DEADLINE):
             head = await self._reader.readuntil(b"\r\n\r\n")
             lines = head.lower().split(b"\r\n")
             (length,) = [int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length")]
             return int(lines[0].split()[1]), await self._reader.readexactly(length)
+
+    async def read(self, least: int) -> int:
+        """Take at least so many octets of what has come; returns how many they were."""
+        taken = 0
+        with anyio.fail_after(DEADLINE):
+            while taken < least:
+                data = await self._reader.read(1 << 16)
+                assert data, f"closed after {taken} of {least}"
+                taken += len(data)
+        return taken
 
     async def end(self) -> bytes:
         """What comes until the connection is closed."""
@@ -72,7 +93,8 @@ class Client:
 class Serving:
     """The HTTP API of a World on two ports."""
 
-    def __init__(self, plain: int, secure: int, clients: AsyncExitStack) -> None:
+    def __init__(self, world: World, plain: int, secure: int, clients: AsyncExitStack) -> None:
+        self._world = world
         self.plain = plain
         self.secure = secure
         self._clients = clients
@@ -90,6 +112,10 @@ class Serving:
         self._clients.push_async_callback(client.close)
         return client
 
+    def pass_time(self, seconds: float) -> None:
+        self._world.clock.advance(seconds)
+        self._world.timers.run_due()
+
 
 @asynccontextmanager
 async def serving(world: World, tls: ssl.SSLContext | None = None) -> AsyncIterator[Serving]:
@@ -98,11 +124,13 @@ async def serving(world: World, tls: ssl.SSLContext | None = None) -> AsyncItera
     plain, secure = bind(("127.0.0.1",), 0), bind(("127.0.0.1",), 0)
     ports = [sockets[0].getsockname()[1] for sockets in (plain, secure)]
     driver = LoopDriver(world.context, asyncio.get_running_loop())
-    server = HTTPServer("amqpd.management.app", lambda: make_app(Node(world.services), logger), logger)
+    files = 1_000_000
+    make = partial(make_app, Node(world.services), logger)
+    server = HTTPServer("amqpd.management.app", make, files, world.context, logger)
     server.start(plain, secure, tls)
     await server.ready()
     async with AsyncExitStack() as clients:
-        yield Serving(*ports, clients)
+        yield Serving(world, *ports, clients)
     server.stop()
     await server.finish()
     driver.stop()
@@ -166,3 +194,102 @@ async def test_open_connections_outlive_new_certificates(authority: Authority) -
         after = await broker.connect(authority.client())
         assert (await after.ask())[0] == 200
         assert before.certificate != after.certificate
+
+
+@pytest.fixture
+def room_for_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three clients may be there without a request."""
+    monkeypatch.setattr("amqpd.management.serving.MOST_CONNECTIONS", 6)
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("room_for_three")
+@pytest.mark.parametrize("said", [b"", HALF, WHO])
+async def test_clients_without_a_request_make_room_for_one_that_comes(said: bytes) -> None:
+    async with serving(World()) as broker:
+        idle = [await broker.connect() for _ in range(3)]
+        for client in idle:
+            client.send(said)
+            if said == WHO:
+                await client.answer()
+        newcomer = await broker.connect()
+        newcomer.send(WHO)
+        broker.pass_time(PATIENCE)
+        assert (await newcomer.answer())[0] == 200
+        assert await idle[0].end() == b""
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("room_for_three")
+async def test_a_client_with_a_request_under_way_does_not_have_to_go() -> None:
+    async with serving(World()) as broker:
+        busy = await broker.connect()
+        busy.send(PUT + b"{")
+        for _ in range(5):
+            newcomer = await broker.connect()
+            newcomer.send(WHO)
+            broker.pass_time(PATIENCE)
+            assert (await newcomer.answer())[0] == 200
+        assert await busy.ask(b"}") == (201, b"")
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("room_for_three")
+async def test_who_has_asked_last_has_to_go_last() -> None:
+    async with serving(World()) as broker:
+        clients = [await broker.connect() for _ in range(3)]
+        for client in (clients[1], clients[2], clients[0]):
+            assert (await client.ask())[0] == 200
+            broker.pass_time(PATIENCE)
+        assert (await (await broker.connect()).ask())[0] == 200
+        assert await clients[1].end() == b""
+        assert (await clients[0].ask())[0] == 200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("said", [b"", HALF, WHO + HALF])
+async def test_a_client_that_does_not_send_a_whole_request_is_cut_off(said: bytes) -> None:
+    async with serving(World()) as broker:
+        client = await broker.connect()
+        if said.startswith(WHO):
+            await client.ask()
+        client.send(said.removeprefix(WHO))
+        assert (await (await broker.connect()).ask())[0] == 200  # what came before has been read
+        broker.pass_time(SECONDS)
+        assert await client.end() == b""
+
+
+@pytest.mark.anyio
+async def test_a_client_that_begins_no_tls_is_cut_off(authority: Authority) -> None:
+    async with serving(World(), authority.certificates().context) as broker:
+        client = await broker.connect(port=broker.secure)
+        assert (await (await broker.connect(authority.client())).ask())[0] == 200
+        broker.pass_time(TLS_SECONDS)
+        assert await client.end() == b""
+
+
+@pytest.mark.anyio
+async def test_a_client_is_cut_off_that_takes_nothing_of_an_answer_but_not_one_that_takes_its_time() -> None:
+    world = World()
+    world.broker.globals.set("large", "x" * SIZE, "guest")
+    async with serving(world) as broker:
+        slow, deaf = await broker.connect(), await broker.connect()
+        for client in (slow, deaf):
+            client.send(LARGE)
+        taken = await slow.read(1)
+        await deaf.read(1)
+        for _ in range(4):
+            taken += await slow.read(SIZE // 8)
+            broker.pass_time(SECONDS)
+        await slow.read(SIZE - taken)
+        assert len(await deaf.end()) < SIZE // 2
+
+
+@pytest.mark.anyio
+async def test_requests_that_come_at_once_are_answered_one_after_the_other() -> None:
+    async with serving(World()) as broker:
+        client = await broker.connect()
+        client.send(WHO * 3)
+        assert [(await client.answer())[0] for _ in range(3)] == [200] * 3
+        broker.pass_time(SECONDS)
+        assert (await client.ask())[0] == 200

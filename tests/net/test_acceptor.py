@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from amqpd.net.acceptor import NO_FILES, RESERVE, RETRY, SILENCE, TOO_MANY_ARRIVALS, Acceptor
-from amqpd.net.gate import PATIENCE, Arrival, Gate
+from amqpd.net.acceptor import NO_FILES, RESERVE, RETRY, SILENCE, Acceptor
+from amqpd.net.gate import NOT_OPEN, PATIENCE, Arrival, Gate
 from tests.builders import World
 from tests.net.peers import eventually
 
@@ -128,7 +128,7 @@ async def test_a_full_gate_pauses_until_somebody_has_had_the_time_to_get_in(
     door = Door(stack, most=2)
     for _ in range(3):
         await door.connect()
-    await eventually(lambda: reasons(caplog) == [TOO_MANY_ARRIVALS])
+    await eventually(lambda: reasons(caplog) == [NOT_OPEN])
     assert len(door.served) == 2
     door.pass_time(PATIENCE)
     await door.have_served(3)

@@ -11,12 +11,11 @@ from typing import Final
 
 from prometheus_client.exposition import generate_latest
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from amqpd.management.compression import COMPRESSION
 from amqpd.management.metrics.cluster import CLUSTER
 from amqpd.management.metrics.family import Family, Scope
 from amqpd.management.metrics.identity import registry_of
@@ -92,8 +91,6 @@ DETAILED: Final = {
     )
 }
 WHOLE: Final = {family.name: family for family in CLUSTER}
-COMPRESS_FROM: Final = 860  # octets; less fits into a packet anyway
-LEVEL: Final = 1  # of compression: what it takes away from message traffic matters more
 LONG: Final = 512 * 1024  # octets; more are sent while they are made
 
 
@@ -104,13 +101,12 @@ def make_metrics_app(node: Node) -> Starlette:
         node: what it tells of.
     """
     metrics = Metrics(node)
-    compression = Middleware(GZipMiddleware, minimum_size=COMPRESS_FROM, compresslevel=LEVEL)
     routes = [
         Route("/metrics", metrics.aggregated),
         Route("/metrics/per-object", metrics.per_object),
         Route("/metrics/detailed", metrics.detailed),
     ]
-    return Starlette(routes=routes, middleware=[compression])
+    return Starlette(routes=routes, middleware=[COMPRESSION])
 
 
 class Metrics:

@@ -13,7 +13,7 @@ from amqpd.management.resources.connections import find as find_connection
 from amqpd.management.resources.consumers import channel_consumers, channel_details
 from amqpd.management.resources.queues import GARBAGE_COLLECTION
 from amqpd.management.router import route
-from amqpd.management.statistics import channel_stats, idle_since
+from amqpd.management.statistics import channel_stat, channel_stats, idle_since
 from amqpd.management.values import text
 from amqpd.protocol.channel import Channel, ChannelState
 from amqpd.protocol.connection import Connection
@@ -79,7 +79,8 @@ COLUMNS: Final = Columns(
         "user": lambda request, channel: text(channel.session.user.name),
         "user_who_performed_action": lambda request, channel: text(channel.session.user.name),
         "vhost": lambda request, channel: channel.vhost.name,
-    }
+    },
+    parts={"message_stats": channel_stat},
 )
 # To which exchange it publishes and from which queue it gets is counted only with RabbitMQ's detailed rates.
 SINGLE: Final = COLUMNS.plus(

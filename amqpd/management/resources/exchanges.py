@@ -15,7 +15,7 @@ from amqpd.management.errors import Missing
 from amqpd.management.request import Request
 from amqpd.management.resources.bindings import listing as binding_listing
 from amqpd.management.router import route
-from amqpd.management.statistics import exchange_stats
+from amqpd.management.statistics import exchange_stat, exchange_stats
 from amqpd.management.values import plain, text
 from amqpd.wire.methods import make
 
@@ -50,6 +50,7 @@ COLUMNS: Final = Columns(
         "vhost": lambda request, item: item.vhost.name,
     },
     basic=frozenset({"arguments", "auto_delete", "durable", "internal", "name", "policy", "type", "vhost"}),
+    parts={"message_stats": lambda request, item, key: exchange_stat(request, item.exchange.traffic, key)},
 )
 # What came in by which channel, and went out to which queue, is counted only with RabbitMQ's detailed rates.
 SINGLE: Final = COLUMNS.plus(incoming=lambda request, item: [], outgoing=lambda request, item: [])

@@ -8,6 +8,7 @@ from typing import Final
 from amqpd.auth.patterns import PatternError
 from amqpd.auth.permissions import Permission
 from amqpd.auth.topics import TopicPermission
+from amqpd.definitions.exporting import permission_row, topic_permission_row
 from amqpd.management.answer import DONE, Answer, Listing, One, put_answer
 from amqpd.management.auth import Tag
 from amqpd.management.errors import BadRequest, Missing
@@ -26,14 +27,14 @@ def rows(request: Request) -> Iterator[Row]:
     """All permissions, by virtual host and user."""
     found = [(vhost, user, row) for user, vhost, row in store_of(request).permissions]
     for vhost, user, row in sorted(found, key=lambda place: place[:2]):
-        yield {"user": user, "vhost": vhost, "configure": row.configure, "write": row.write, "read": row.read}
+        yield permission_row(user, vhost, row)
 
 
 def topic_rows(request: Request) -> Iterator[Row]:
     """All topic permissions, by virtual host, user and exchange."""
     found = [(vhost, user, name, row) for user, vhost, name, row in store_of(request).topic_permissions]
     for vhost, user, exchange, row in sorted(found, key=lambda place: place[:3]):
-        yield {"user": user, "vhost": vhost, "exchange": exchange, "write": row.write, "read": row.read}
+        yield topic_permission_row(user, vhost, exchange, row)
 
 
 def show_list(request: Request) -> Listing:
@@ -89,10 +90,10 @@ def show(request: Request) -> One:
         Missing: there is none.
     """
     user, vhost = request.path["user"], request.path["vhost"] or "/"
-    for row in rows(request):
-        if row["user"] == user and row["vhost"] == vhost:
-            return One(COLUMNS, row)
-    raise Missing
+    found = store_of(request).permissions.find(user, vhost)
+    if found is None:
+        raise Missing
+    return One(COLUMNS, permission_row(user, vhost, found))
 
 
 def put(request: Request) -> Answer:

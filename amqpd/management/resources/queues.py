@@ -17,7 +17,7 @@ from amqpd.management.request import Request
 from amqpd.management.resources.bindings import listing as binding_listing
 from amqpd.management.resources.consumers import queue_consumers
 from amqpd.management.router import route
-from amqpd.management.statistics import idle_since, length_details, queue_stats
+from amqpd.management.statistics import idle_since, length_details, queue_stat, queue_stats
 from amqpd.management.values import clean, plain, text
 from amqpd.wire.methods import make
 
@@ -164,6 +164,7 @@ COLUMNS: Final = Columns(
         )
     ),
     totals=frozenset({"messages", "messages_ready", "messages_unacknowledged"}),
+    parts={"message_stats": queue_stat},
 )
 # What came from which exchange and went out to which channel is counted only with RabbitMQ's detailed rates.
 SINGLE: Final = COLUMNS.plus(

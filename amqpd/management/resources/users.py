@@ -10,10 +10,13 @@ from amqpd.auth.permissions import Permission
 from amqpd.auth.users import User, UserStore
 from amqpd.management.answer import DONE, Answer, Columns, Listing, One, put_answer
 from amqpd.management.auth import Tag
-from amqpd.management.errors import BadRequest, Missing
+from amqpd.management.errors import BadRequest, Missing, NotAuthorised
 from amqpd.management.request import Request
 from amqpd.management.router import route
 from amqpd.management.words import limits_of, words
+
+PROTECTED: Final = "protected"
+"""The tag of users whom nobody changes or deletes over HTTP."""
 
 COLUMNS: Final = Columns(
     {
@@ -43,6 +46,16 @@ def find(request: Request) -> User:
     return found
 
 
+def check_not_protected(user: User | None) -> None:
+    """Refuse to change a user who is protected. Definitions are not asked: they are the way to take the tag away.
+
+    Raises:
+        NotAuthorised: it is.
+    """
+    if user is not None and PROTECTED in user.tags:
+        raise NotAuthorised(f"User '{user.name}' has the tag 'protected' and cannot be changed over the HTTP API.")
+
+
 def show_list(request: Request) -> Listing:
     """All users, by name."""
     return Listing(COLUMNS, all_users(request))
@@ -68,6 +81,7 @@ def put(request: Request) -> Answer:
     """Make a user, or replace one: tags, and password or hash. Without either nobody can log in with a password."""
     store, name = store_of(request), request.path["user"]
     before = store.find(name)
+    check_not_protected(before)
     permissions = permissions_of(request)
     try:
         store.put(user_of(request, name, before), request.user.name)
@@ -129,7 +143,9 @@ def permissions_of(request: Request) -> dict[str, Permission]:
 
 def delete(request: Request) -> Answer:
     """Delete a user, who loses all connections."""
-    store_of(request).delete(find(request).name, request.user.name)
+    user = find(request)
+    check_not_protected(user)
+    store_of(request).delete(user.name, request.user.name)
     return DONE
 
 
@@ -144,6 +160,8 @@ def bulk_delete(request: Request) -> Answer:
     unknown = [name for name in names if store.find(name) is None]
     if unknown:
         raise BadRequest(f"There is no user '{unknown[0]}'.")
+    for name in names:
+        check_not_protected(store.find(name))
     for name in names:
         store.delete(name, request.user.name)
     return DONE

@@ -104,6 +104,20 @@ def test_bulk_delete_deletes_all_or_nobody(api: API) -> None:
     assert error(api.post("/users/bulk-delete", {"users": "a"}))[2] == "users must be a list of names."
 
 
+def test_a_protected_user_is_changed_and_deleted_by_definitions_only(api: API) -> None:
+    api.put("/users/u", {"password": "secret", "tags": "administrator,protected"})
+    api.put("/users/v", {"tags": ""})
+    expected = (401, "not_authorised", "User 'u' has the tag 'protected' and cannot be changed over the HTTP API.")
+    assert error(api.put("/users/u", {"password": "other", "tags": ""})) == expected
+    assert error(api.delete("/users/u")) == expected
+    assert error(api.post("/users/bulk-delete", {"users": ["v", "u"]})) == expected
+    assert user(api, "u").has_password(b"secret")
+    assert user(api, "v")
+    assert api.get("/whoami", ("u", "secret")).status_code == 200
+    assert api.post("/definitions", {"users": [{"name": "u", "password_hash": HASH, "tags": ""}]}).status_code == 204
+    assert api.delete("/users/u").status_code == 204
+
+
 def test_only_administrators_see_users(api: API) -> None:
     monitor = api.add_user("monitor", "monitoring")
     for path in ("/users", "/users/guest", "/users/without-permissions", "/permissions"):
