@@ -14,7 +14,7 @@ from amqpd.catalog.directory import DataDirectory
 from amqpd.catalog.faults import CatalogError
 from amqpd.clock import Clock, Timers
 from amqpd.config import Config
-from amqpd.log.commit import Commits
+from amqpd.log.commit import PATIENCE_SECONDS, Commits
 from amqpd.log.damage import Damage
 from amqpd.log.files import DiskFiles
 from amqpd.turn import Turn
@@ -34,6 +34,7 @@ def open_storage(
     commits = Commits(Turn(), Timers(clock))
     if config.memory:
         return Storage(commits), None
+    commits.patience = PATIENCE_SECONDS
     directory = DataDirectory.open(config.data_dir)
     syncs = config.sync == "fsync"
     disk = Disk(DiskFiles(directory.path, syncs), commits, clock, config.sync != "none")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
+from amqpd.auth.effects import Effects
 from amqpd.auth.patterns import compiled
 from amqpd.broker.broker import Broker
 from amqpd.broker.events import ACTOR, INTERNAL_USER
@@ -66,20 +67,18 @@ class Permissions:
     """
 
     def __init__(self, broker: Broker | None = None) -> None:
-        self._broker = broker
+        self._effects = Effects(broker)
         self._rows: dict[tuple[str, str], Permission] = {}
 
     def set(self, user: str, vhost: str, permission: Permission, actor: str = INTERNAL_USER) -> None:
         """Give the user this permission in the vhost, instead of the one it had. Open connections have it at once."""
         row = PermissionRow(user, vhost, permission.configure, permission.write, permission.read)
-        if self._broker is not None:
-            catalog = self._broker.context.storage.changing()
-            if catalog is not None:
-                catalog.add_permission(row)
+        catalog = self._effects.catalog()
+        if catalog is not None:
+            catalog.add_permission(row)
         self._rows[user, vhost] = permission
-        self._changed(vhost)
-        if self._broker is not None:
-            self._broker.events.emit("permission.created", {**row._asdict(), ACTOR: actor})
+        self._effects.access_changed(vhost)
+        self._effects.emit("permission.created", {**row._asdict(), ACTOR: actor})
 
     def restore(self, user: str, vhost: str, permission: Permission) -> None:
         """Take a permission from the catalog, as it is there."""
@@ -93,19 +92,18 @@ class Permissions:
         """Take the permission away; False if there was none. Open connections stay open, but may do nothing more."""
         if self._rows.pop((user, vhost), None) is None:
             return False
-        self._changed(vhost)
-        if self._broker is not None:
-            catalog = self._broker.context.storage.changing()
-            if catalog is not None:
-                catalog.remove_permission(user, vhost)
-            self._broker.events.emit("permission.deleted", {"user": user, "vhost": vhost, ACTOR: actor})
+        self._effects.access_changed(vhost)
+        catalog = self._effects.catalog()
+        if catalog is not None:
+            catalog.remove_permission(user, vhost)
+        self._effects.emit("permission.deleted", {"user": user, "vhost": vhost, ACTOR: actor})
         return True
 
     def forget_user(self, user: str) -> None:
         """The user is gone, from the catalog too."""
         for key in [key for key in self._rows if key[0] == user]:
             del self._rows[key]
-            self._changed(key[1])
+            self._effects.access_changed(key[1])
 
     def forget_vhost(self, vhost: str) -> None:
         """The vhost is gone, from the catalog too."""
@@ -118,11 +116,6 @@ class Permissions:
     def of_vhost(self, vhost: str) -> dict[str, Permission]:
         """The permissions in a vhost by user."""
         return {user: row for (user, name), row in self._rows.items() if name == vhost}
-
-    def _changed(self, vhost: str) -> None:
-        found = None if self._broker is None else self._broker.vhosts.get(vhost)
-        if found is not None:
-            found.access_changed()
 
     def __iter__(self) -> Iterator[tuple[str, str, Permission]]:
         """User, vhost and permission of every row."""

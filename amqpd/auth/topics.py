@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from amqpd.auth.effects import Effects
 from amqpd.auth.patterns import PatternError, compiled
 from amqpd.auth.permissions import Access
 from amqpd.broker.broker import Broker
@@ -75,7 +76,7 @@ class TopicPermissions:
     """
 
     def __init__(self, broker: Broker | None = None) -> None:
-        self._broker = broker
+        self._effects = Effects(broker)
         self._rows: dict[tuple[str, str], dict[str, TopicPermission]] = {}
 
     def set(
@@ -83,14 +84,12 @@ class TopicPermissions:
     ) -> None:
         """Restrict what the user may do with the exchange, instead of how it was restricted."""
         row = TopicPermissionRow(user, vhost, exchange, permission.write, permission.read)
-        if self._broker is not None:
-            catalog = self._broker.context.storage.changing()
-            if catalog is not None:
-                catalog.add_topic_permission(row)
+        catalog = self._effects.catalog()
+        if catalog is not None:
+            catalog.add_topic_permission(row)
         self._rows.setdefault((user, vhost), {})[exchange] = permission
-        self._changed(vhost)
-        if self._broker is not None:
-            self._broker.events.emit("topic.permission.created", {**row._asdict(), ACTOR: actor})
+        self._effects.access_changed(vhost)
+        self._effects.emit("topic.permission.created", {**row._asdict(), ACTOR: actor})
 
     def restore(self, user: str, vhost: str, exchange: str, permission: TopicPermission) -> None:
         """Take a topic permission from the catalog, as it is there."""
@@ -111,31 +110,25 @@ class TopicPermissions:
         if not rows:
             self._rows.pop((user, vhost), None)
         if cleared:
-            self._changed(vhost)
-            if self._broker is not None:
-                fields = {"user": user, "vhost": vhost, "exchange": exchange, ACTOR: actor}
-                self._broker.events.emit("topic.permission.deleted", fields)
+            self._effects.access_changed(vhost)
+            fields = {"user": user, "vhost": vhost, "exchange": exchange, ACTOR: actor}
+            self._effects.emit("topic.permission.deleted", fields)
         return bool(cleared)
 
     def forget_user(self, user: str) -> None:
         """The user is gone, from the catalog too."""
         for key in [key for key in self._rows if key[0] == user]:
             del self._rows[key]
-            self._changed(key[1])
+            self._effects.access_changed(key[1])
 
     def forget_vhost(self, vhost: str) -> None:
         """The vhost is gone, from the catalog too."""
         self._rows = {key: rows for key, rows in self._rows.items() if key[1] != vhost}
 
     def _cleared(self, user: str, vhost: str, exchange: str) -> None:
-        catalog = None if self._broker is None else self._broker.context.storage.changing()
+        catalog = self._effects.catalog()
         if catalog is not None:
             catalog.remove_topic_permission(user, vhost, exchange)
-
-    def _changed(self, vhost: str) -> None:
-        found = None if self._broker is None else self._broker.vhosts.get(vhost)
-        if found is not None:
-            found.access_changed()
 
     def __iter__(self) -> Iterator[tuple[str, str, str, TopicPermission]]:
         """User, vhost, exchange and topic permission of every row."""

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
+from amqpd.auth.effects import Effects
 from amqpd.auth.password import (
     DEFAULT_ALGORITHM,
     SALT_LENGTH,
@@ -112,7 +113,7 @@ class UserStore:
         """Told the name of every user that is deleted."""
         self.on_gone: list[Callable[[User], None]] = []
         """Told every User that is none any more: another one took its place, or it was deleted."""
-        self._broker = broker
+        self._effects = Effects(broker)
         self._random = random
         self._users: dict[str, User] = {}
         if broker is not None:
@@ -213,7 +214,7 @@ class UserStore:
         self._gone(user)
         self.permissions.forget_user(name)
         self.topic_permissions.forget_user(name)
-        catalog = None if self._broker is None else self._broker.context.storage.changing()
+        catalog = self._effects.catalog()
         if catalog is not None:
             catalog.remove_user(name)
         self._emit("user.deleted", name, actor)
@@ -236,7 +237,7 @@ class UserStore:
             told(user)
 
     def _keep(self, user: User) -> None:
-        catalog = None if self._broker is None else self._broker.context.storage.changing()
+        catalog = self._effects.catalog()
         if catalog is not None:
             tags, limits = json.dumps(user.tags), json.dumps(user.limits)
             catalog.add_user(UserRow(user.name, user.password_hash, user.algorithm, tags, limits))
@@ -246,8 +247,7 @@ class UserStore:
         self.topic_permissions.forget_vhost(name)
 
     def _emit(self, key: str, name: str, actor: str, **more: object) -> None:
-        if self._broker is not None:
-            self._broker.events.emit(key, {"name": name, **more, ACTOR: actor})
+        self._effects.emit(key, {"name": name, **more, ACTOR: actor})
 
     def __iter__(self) -> Iterator[User]:
         return iter(self._users.values())

@@ -4,6 +4,9 @@ While one commit is under way the next one gathers; so a slow disk makes commits
 topology are written and synced first, everything that takes something away (acknowledgements, deleted queues) after
 that: what is gone from one place on the disk has always arrived at the other.
 
+While nobody is in a hurry a commit waits a few milliseconds (patience): what is settled meanwhile need not be written.
+It waits as a whole, so what its number promises stays true: once it is done, all that joined it is safe.
+
 A commit that finds the disk full is tried again until there is room. Before each try, files are removed that need not
 wait for it (relief): else a disk that is full of messages would stay so, whoever consumes or deletes them.
 
@@ -19,7 +22,7 @@ from typing import Final, final
 
 from mypy_extensions import i64, mypyc_attr
 
-from amqpd.clock import Timers
+from amqpd.clock import Timer, Timers
 from amqpd.turn import Turn, Work
 
 SAFE: Final = 0  # the number of a commit that is done already, or that nobody has to wait for
@@ -27,6 +30,12 @@ RETRY_SECONDS: Final = 1.0
 # Acknowledgements are synced at most so often. Losing some means redelivery, which at-least-once allows.
 SYNC_SECONDS: Final = 1.0
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+# How patient a commit is, if it is.
+PATIENCE_SECONDS: Final = 0.003  # what it would write waits no longer than twice as long
+LONGEST_WAIT: Final = 4  # so many times as long for what only takes away
+MOST_OCTETS: Final = 12 * 1024 * 1024  # so much gathered is written at once
+MOST_MEMBERS: Final = 64  # they are asked every turn
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -58,6 +67,14 @@ class Member:
         self.ended = False  # nobody needs what it adds any more
         # Its jobs are tried until they succeed, whatever the error is; and they may take something away, too.
         self.patient = False
+
+    def hurries(self) -> bool:
+        """Somebody waits for what this member has, and no waiting will make it unnecessary."""
+        return True
+
+    def aged(self) -> bool:
+        """It has something to write that was there when this was asked before; asked once in PATIENCE_SECONDS."""
+        return True
 
     def begin(self) -> Job | None:
         """Take what was gathered since the last time and adds something; None if there is nothing."""
@@ -223,6 +240,10 @@ class Commits(Work):
         self.moving = False
         # For what is published right now; None: nobody waits for its copies one by one.
         self.receipt: Receipt | None = None
+        self.patience = 0.0  # seconds; 0: no commit waits
+        self._hurry = False  # somebody waits for the commit that is being gathered
+        self._waited: i64 = 0  # so many times for PATIENCE_SECONDS
+        self._timer: Timer | None = None
         self._members: list[Member] = []
         self._waiters: list[Waiter] = []
         self._gathered: i64 = 0
@@ -250,6 +271,8 @@ class Commits(Work):
             member.joined = True
             self._members.append(member)
             self._defer()
+        elif octets > 0 and not self._deferred:
+            self._defer()  # it may hurry now
 
     def leave(self, octets: i64) -> None:
         """Something that join() was told of is not for the commit any more that is being gathered."""
@@ -257,15 +280,25 @@ class Commits(Work):
         self._gathered -= octets
         self.octets -= octets
 
-    def wait(self, waiter: Waiter) -> None:
-        """Tell somebody when the commit that is being gathered is done. Nobody is told twice of one commit."""
+    def wait(self, waiter: Waiter, hurry: bool = True) -> None:
+        """Tell somebody when the commit that is being gathered is done. Nobody is told twice of one commit.
+
+        Args:
+            hurry: nothing else can end the wait.
+        """
         self._waiters.append(waiter)
+        if hurry:
+            self._hurry = True
         self._defer()
 
     def run(self) -> None:
         """Begin a commit, unless one is under way; the turn calls this."""
         self._deferred = False
         while self._underway is None and (self._members or self._waiters):
+            if self._may_wait():
+                if self._timer is None:
+                    self._timer = self.timers.call_later(self.patience, self._look)
+                return
             commit = self._begin()
             self._underway = commit
             if commit.empty:
@@ -275,6 +308,31 @@ class Commits(Work):
                 self.finished(commit)
             else:
                 self.execute(commit)
+
+    def _may_wait(self) -> bool:
+        """Nobody needs the commit at once."""
+        if self.patience == 0.0 or self._hurry or self._closing or self._gathered > MOST_OCTETS:
+            return False
+        if len(self._members) > MOST_MEMBERS:
+            return False
+        for member in self._members:  # noqa: SIM110  # mypyc makes a generator of any()
+            if member.hurries():
+                return False
+        return True
+
+    def _look(self) -> None:
+        """Decide whether the commit that is being gathered has waited long enough."""
+        self._timer = None
+        if self._underway is not None:
+            return  # and it begins, or waits anew, when that is done
+        self._waited += 1
+        enough = self._waited >= LONGEST_WAIT
+        for member in self._members:
+            if member.aged():  # all are asked, for they count
+                enough = True
+        self._hurry = self._hurry or enough
+        if self._members or self._waiters:
+            self._defer()
 
     def finished(self, commit: Commit) -> None:
         """A commit was run: the executor calls this, in the thread that owns the broker."""
@@ -311,6 +369,8 @@ class Commits(Work):
             self._synced_late = now
         commit = Commit(self.number, syncs_late)
         self.number += 1
+        self._hurry = False
+        self._waited = 0
         members, self._members = self._members, []
         for member in members:
             member.joined = False
@@ -372,6 +432,8 @@ class Commits(Work):
     def close(self) -> None:
         """From now on everything is synced: the end is near."""
         self._closing = True
+        if self._members or self._waiters:
+            self._defer()
 
     def _defer(self) -> None:
         if not self._deferred and self._underway is None:

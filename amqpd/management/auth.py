@@ -88,7 +88,7 @@ async def user_of(node: Node, header: str | None, peer: str) -> User:
     credentials = credentials_of(header)
     check = login.begin(credentials, peer)
     if check.is_slow:
-        await anyio.to_thread.run_sync(check.run)
+        await anyio.to_thread.run_sync(check.run, limiter=node.slow_logins)
     else:
         check.run()
     try:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import anyio
+
 from amqpd.broker.broker import Broker
 from amqpd.clock import Clock
 from amqpd.logs import ROOT
@@ -22,6 +24,8 @@ from amqpd.protocol.registry import Connections
 from amqpd.protocol.services import Services
 
 DEFAULT_BODY_LIMIT: Final = 10_000_000  # octets, RabbitMQ's
+# Threads for them, beside those of AMQP: whoever sends many wrong passwords must not take the processor from everybody.
+MOST_SLOW_LOGINS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Node:
 
     Attributes:
         rates: what the counters were before.
+        slow_logins: lets few passwords be checked at a time that take long.
     """
 
     services: Services
@@ -73,6 +78,7 @@ class Node:
     certificates: Callable[[], Sequence[ShownCertificate]] = tuple
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger(ROOT).getChild("management"))
     rates: Rates = field(init=False)
+    slow_logins: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MOST_SLOW_LOGINS))
 
     def __post_init__(self) -> None:
         subjects = Subjects(self.broker, self.connections, lambda: gauges(self.data_dir, len(self.connections)))

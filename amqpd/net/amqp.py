@@ -31,8 +31,6 @@ FAIR_SHARE: Final = 0.001
 # Publishers to queues that their consumers cannot keep short, all together, get one part of the broker's time,
 # everybody else so many.
 REST_FACTOR: Final = 3.0
-
-
 # A client that does not take what was written before the end is cut off so many seconds after it.
 FAREWELL: Final = 10.0
 # A TLS record has at most so many octets.

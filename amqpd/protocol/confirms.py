@@ -8,7 +8,7 @@ sent in the order of their numbers, so ``multiple`` never covers a number with a
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 from mypy_extensions import i64
 
@@ -16,6 +16,9 @@ from amqpd.broker.queues.sink import REFUSED, MessageSink
 from amqpd.log.commit import SAFE, Commits, Receipt, Waiter
 from amqpd.turn import Turn, Work
 from amqpd.wire.output import Output
+
+# A run that waits ends with so many publishes: those that consumers have settled are not to wait for the others.
+LONGEST_WAITING_RUN: Final = 64
 
 
 @final
@@ -82,6 +85,8 @@ class Confirms(Work):
     def expect(self) -> None:
         """The next publish in line is handed to its queues now: the receipt for it is this channel's."""
         # HOT: once per published message
+        if self._run.commit != SAFE and self._last + 1 - self._begun >= LONGEST_WAITING_RUN:
+            self._end_run()
         self._commits.receipt = self._run
 
     def answer(self, outcome: i64, sinks: list[MessageSink], outstanding: i64) -> None:
@@ -176,7 +181,7 @@ class Confirms(Work):
             del self._runs[:sent]
         if self._runs and self._needed > self._waits_for:  # else one that is late enough is going to be told
             self._waits_for = self._commits.number
-            self._commits.wait(self._waiter)
+            self._commits.wait(self._waiter, hurry=False)
 
     def _defer(self) -> None:
         self._deferred = True

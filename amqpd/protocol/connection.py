@@ -367,8 +367,10 @@ class Connection(FrameHandler, Sampled):
 
     def _refuse(self, error: AMQPError, method: i64) -> None:
         """The handshake failed. Only a refused login and a refused virtual host are told to the client."""
-        untold = self.handshake.refusal  # why a login was refused
-        self.services.observer.refused(self, f"{error.reply_text} ({untold})" if untold else error.reply_text)
+        handshake, reason = self.handshake, error.reply_text
+        if handshake.refusal:
+            reason = f"{reason} (login of {handshake.login!r} refused: {handshake.refusal})"
+        self.services.observer.refused(self, reason)
         if isinstance(error, NotAllowed):
             self._close(error, method)
         elif error.closes_connection and error.code == 403:

@@ -129,10 +129,10 @@ class Handshake:
         try:
             self._user = self._login.finish(check)
         except LoginRefused as refusal:
-            self.refusal = f"login of {self.login!r} refused: {refusal.__cause__}"
+            self.refusal = str(refusal.__cause__)
             if has_capability(self.client_properties, "authentication_failure_close"):
                 raise
-            raise Disconnect(self.refusal, LINGER) from refusal
+            raise Disconnect(f"login of {self.login!r} refused: {self.refusal}", LINGER) from refusal
         return self._user
 
     def tune(self) -> commands.Connection.Tune:

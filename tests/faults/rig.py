@@ -21,6 +21,9 @@ IN_MEMORY = 6  # messages of a lane: few, so that most are read back
 class Rig:
     """Lanes, as they are after a start on these files.
 
+    Args:
+        patience: of its commits.
+
     Attributes:
         places: by message, the lanes it was put into.
         tickets: by message, the commit with which it is safe.
@@ -30,12 +33,13 @@ class Rig:
         failures: lanes that failed.
     """
 
-    def __init__(self, files: MemoryFiles) -> None:
+    def __init__(self, files: MemoryFiles, patience: float = 0.0) -> None:
         self.files = files
         self.clock = ManualClock()
         self.timers = Timers(self.clock)
         self.turn = Turn()
         self.commits = Commits(self.turn, self.timers)
+        self.commits.patience = patience
         self.underway: Commit | None = None
         self.commits.execute = self._keep
         self.disk = Disk(files, self.commits, self.clock, True)

@@ -25,7 +25,7 @@ from amqpd.broker.storage import Storage
 from amqpd.catalog.catalog import Catalog, CatalogWrite
 from amqpd.catalog.rows import Topology
 from amqpd.clock import ManualClock, Timers
-from amqpd.log.commit import RETRY_SECONDS, Commits
+from amqpd.log.commit import PATIENCE_SECONDS, RETRY_SECONDS, Commits
 from amqpd.log.files import Files
 from amqpd.turn import Turn
 from amqpd.wire.properties import Properties
@@ -347,6 +347,7 @@ class CrashStore(Store):
 
     def open(self, turn: Turn, timers: Timers) -> Storage:
         commits = Commits(turn, timers)
+        commits.patience = PATIENCE_SECONDS * self.watch.rng.randint(0, 1)
         catalog = WatchedCatalog.open(self.folder / CATALOG[0], syncs=False)
         assert isinstance(catalog, WatchedCatalog)
         catalog.watch = self.watch

@@ -6,6 +6,10 @@ import errno
 
 from amqpd.clock import ManualClock, Timers
 from amqpd.log.commit import (
+    LONGEST_WAIT,
+    MOST_MEMBERS,
+    MOST_OCTETS,
+    PATIENCE_SECONDS,
     RETRY_SECONDS,
     Commit,
     Commits,
@@ -160,16 +164,121 @@ def test_another_error_is_the_members_own_and_the_others_go_on() -> None:
     assert rig.notes[-1] == "told"
 
 
-# What need not be written.
+# Patience.
 
 
-def test_what_has_left_again_is_not_counted() -> None:
+class Patient(Owner):
+    """It hurries, or has something old, when the test says so."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        super().__init__(name, notes)
+        self.in_a_hurry = False
+        self.old = False
+
+    def hurries(self) -> bool:
+        return self.in_a_hurry
+
+    def aged(self) -> bool:
+        return self.old
+
+
+def patient_rig() -> tuple[Rig, Patient]:
+    """Commits that wait, with one member that has joined."""
     rig = Rig()
-    member = Owner("a", rig.notes)
-    rig.commits.join(member, 100)
+    rig.commits.patience = PATIENCE_SECONDS
+    member = Patient("a", rig.notes)
     rig.commits.join(member, 1)
-    rig.commits.leave(100)
+    rig.turn.finish()
+    return rig, member
+
+
+def test_a_commit_that_nobody_needs_at_once_waits_and_no_longer_than_it_may() -> None:
+    rig, _ = patient_rig()
+    for _ in range(LONGEST_WAIT - 1):
+        rig.advance(PATIENCE_SECONDS)
+        assert not rig.begun
+    rig.advance(PATIENCE_SECONDS)
+    assert len(rig.begun) == 1
+
+
+def test_it_waits_no_longer_when_what_it_would_write_has_waited() -> None:
+    rig, member = patient_rig()
+    member.old = True
+    rig.advance(PATIENCE_SECONDS)
+    assert len(rig.begun) == 1
+
+
+def test_the_next_one_waits_as_long() -> None:
+    rig, member = patient_rig()
+    member.old = True
+    rig.advance(PATIENCE_SECONDS)
+    rig.commits.join(member, 1)
+    rig.finish()
+    assert not rig.begun
+    rig.advance(PATIENCE_SECONDS)
+    assert len(rig.begun) == 1
+
+
+def test_a_member_that_hurries_lets_the_commit_begin_even_if_it_had_joined_before() -> None:
+    rig, member = patient_rig()
+    member.in_a_hurry = True
+    rig.commits.join(member, 1)
+    rig.turn.finish()
+    assert len(rig.begun) == 1
+
+
+def test_who_waits_lets_it_begin_unless_he_can_wait() -> None:
+    rig, _ = patient_rig()
+    rig.commits.wait(Told(rig.notes), hurry=False)
+    rig.turn.finish()
+    assert not rig.begun
+    rig.commits.wait(Told(rig.notes))
+    rig.turn.finish()
+    rig.finish()
+    assert rig.notes[-2:] == ["told", "told"]
+
+
+def test_who_can_wait_is_told_at_last_also_when_there_is_nothing_to_do() -> None:
+    rig = Rig()
+    rig.commits.patience = PATIENCE_SECONDS
+    rig.commits.wait(Told(rig.notes), hurry=False)
+    rig.turn.finish()
+    for _ in range(LONGEST_WAIT):
+        assert rig.notes == []
+        rig.advance(PATIENCE_SECONDS)
+    assert rig.notes == ["told"]
+
+
+def test_much_does_not_wait() -> None:
+    rig, member = patient_rig()
+    rig.commits.join(member, MOST_OCTETS)
+    rig.turn.finish()
+    assert len(rig.begun) == 1
+
+
+def test_much_that_has_left_again_does_not_count() -> None:
+    rig, member = patient_rig()
+    rig.commits.join(member, MOST_OCTETS)
+    rig.commits.leave(MOST_OCTETS)
+    rig.turn.finish()
+    assert not rig.begun
     assert rig.commits.octets == 1
+
+
+def test_many_do_not_wait() -> None:
+    """For all of them are asked in every turn."""
+    rig, _ = patient_rig()
+    for number in range(MOST_MEMBERS):
+        rig.commits.join(Patient(f"{number}", rig.notes), 1)
+    rig.turn.finish()
+    assert len(rig.begun) == 1
+
+
+def test_at_the_end_nothing_waits() -> None:
+    rig, _ = patient_rig()
+    rig.commits.close()
+    rig.turn.finish()
+    assert len(rig.begun) == 1
 
 
 def test_a_receipt_is_complete_with_the_last_copy() -> None:

@@ -15,7 +15,7 @@ from pamqp import base, commands
 from amqpd.broker.queues.sink import REFUSED, MessageSink
 from amqpd.clock import ManualClock, Timers
 from amqpd.log.commit import RETRY_SECONDS, SAFE, Commit, Commits, Job, Member, Receipt
-from amqpd.protocol.confirms import Confirms
+from amqpd.protocol.confirms import LONGEST_WAITING_RUN, Confirms
 from amqpd.turn import Turn
 from amqpd.wire.methods import decode, encode, make
 from amqpd.wire.output import Output
@@ -170,6 +170,8 @@ COPIES = st.lists(
         st.sampled_from(["safe", "refused", "end of turn", "commit"]),
         st.tuples(st.integers(1, 3), st.booleans()),  # copies to be written, and whether one more queue refuses
         st.integers(0, 20),  # which of the copies is settled
+        st.just("many"),  # with a copy each
+        st.integers(21, 200),
     ),
     max_size=60,
 )
@@ -186,6 +188,9 @@ def test_a_number_is_confirmed_only_if_each_of_its_copies_is_safe_or_settled(
             script.keep(*step)
         elif isinstance(step, int):
             script.settle(step)
+        elif step == "many":
+            for _ in range(LONGEST_WAITING_RUN + 6):
+                script.keep(1, False)
         elif step == "commit":
             script.bench.run_commit()
         elif step != "end of turn":
@@ -197,6 +202,25 @@ def test_a_number_is_confirmed_only_if_each_of_its_copies_is_safe_or_settled(
         script.bench.run_commit()
         script.bench.finish()
     assert len(outcomes(script.bench.answers())) == len(script.published)
+
+
+def test_what_is_settled_does_not_wait_for_all_others_of_its_turn() -> None:
+    bench = Bench()
+    receipts = [bench.keep(1, False) for _ in range(3 * LONGEST_WAITING_RUN)]
+    bench.finish()
+    for receipt in receipts[: 2 * LONGEST_WAITING_RUN + 1]:
+        receipt.settled()
+    bench.finish()
+    assert [(each.delivery_tag, each.multiple) for each in bench.answers()] == [(2 * LONGEST_WAITING_RUN, True)]
+
+
+def test_what_is_safe_at_once_is_one_run_however_long() -> None:
+    bench = Bench()
+    for _ in range(3 * LONGEST_WAITING_RUN):
+        bench.confirms.expect()
+        bench.answer(True)
+    bench.finish()
+    assert [each.delivery_tag for each in bench.answers()] == [3 * LONGEST_WAITING_RUN]
 
 
 @given(st.lists(st.booleans(), max_size=40))

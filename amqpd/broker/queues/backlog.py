@@ -29,6 +29,10 @@ from amqpd.log.log import NOT_WORTH_A_SYNC, Log
 from amqpd.log.ranges import Ranges, ranges_of
 from amqpd.log.write import LogRemoval, LogWrite
 
+# A commit waits if of a hundred messages kept before, so many were settled before they were safe: while commits do not
+# wait, that takes consumers as fast as the disk; while they do, consumers that keep it up.
+WAITS_FROM: Final = 50
+GOES_ON_FROM: Final = 90
 OVERHEAD: Final = 600  # octets of memory that a message takes beside its body until it is written, about
 
 
@@ -64,6 +68,10 @@ class Backlog(Kept):
         self._pending = Gathered()  # for the next commit
         self._writing = Gathered()  # in the commit that is under way
         self._passed: i64 = 0  # every position below this one is in the log, or never will be
+        self._kept: i64 = 0  # messages since the last commit began
+        self._spared: i64 = 0  # messages that were settled before they were safe, since then
+        self._worth_waiting = False  # most of them are
+        self._asked: i64 = 0  # aged() was, when this was the next position
         self._moved: list[i64] = []  # settled, and gone elsewhere with the commit that is being gathered
         self._moving: list[i64] = []  # the same with the one that is under way
         self._late: LateJobs | None = None  # under way
@@ -124,6 +132,7 @@ class Backlog(Kept):
         commits = self._disk.commits
         receipt = commits.receipt if lasting and self._disk.waits else None  # else it counts as safe already
         self._pending.add(Unwritten(position, deadline, message, lasting, receipt))
+        self._kept += 1
         commits.join(self, message.body_size + OVERHEAD)
 
     def settle(self, position: i64) -> None:
@@ -151,6 +160,7 @@ class Backlog(Kept):
             item = self._writing.take(position)
             if item is None:
                 return
+        self._spared += 1
         if item.receipt is not None and not commits.moving:
             item.receipt.settled()
 
@@ -259,9 +269,24 @@ class Backlog(Kept):
 
     # What commits call.
 
+    def hurries(self) -> bool:
+        """Unless consumers have been so quick that most of what came lately never had to be written."""
+        return self.ended or self._to_remove or (self._pending.count > 0 and not self._worth_waiting)
+
+    def aged(self) -> bool:
+        pending = self._pending
+        aged = pending.count > 0 and pending.first < self._asked
+        self._asked = pending.end
+        return aged
+
     def begin(self) -> Job | None:
         if self.ended:
             return None
+        if self._kept > 0:
+            needed: i64 = GOES_ON_FROM if self._worth_waiting else WAITS_FROM
+            self._worth_waiting = self._spared * 100 >= self._kept * needed
+            self._kept = 0
+            self._spared = 0
         self._acks.gather()
         self._moving, self._moved = self._moved, []  # the commit before is done
         self._append()

@@ -14,7 +14,7 @@ from amqpd.broker.queues.room import PERSISTENT as PERSISTENT_ONLY
 from amqpd.broker.queues.room import Room
 from amqpd.broker.records import RecordEncoder
 from amqpd.clock import ManualClock, Timers
-from amqpd.log.commit import RETRY_SECONDS, Commits
+from amqpd.log.commit import PATIENCE_SECONDS, RETRY_SECONDS, Commits
 from amqpd.log.damage import Damage
 from amqpd.log.log import Log
 from amqpd.turn import Turn
@@ -370,7 +370,89 @@ def test_a_whole_record_that_is_no_message_is_left_out_and_told_of(payload: byte
     assert [damage.path for damage in damages] == ["queues/1/0, record 1"]
 
 
-# Settled before it is written.
+# Patience.
+
+
+def patient_world(folder: Path) -> tuple[World, Queue, Taker]:
+    """Commits are the test's to run, and wait if they can; there is a durable queue with a consumer."""
+    world, _ = stored_world(folder)
+    queue = make_queue(world, durable=True)
+    world.finish()
+    world.storage.commits.patience = PATIENCE_SECONDS
+    world.hold_commits()
+    taker = Taker("c", queue)
+    queue.subscribe(taker)
+    world.finish()
+    return world, queue, taker
+
+
+def acknowledge(taker: Taker) -> None:
+    """All that it has."""
+    for delivery in taker.deliveries:
+        delivery.queue.acknowledge(delivery)
+    taker.deliveries.clear()
+
+
+def hand_out(world: World, queue: Queue, number: int) -> None:
+    fill(queue, number, number)
+    world.finish()
+
+
+def test_the_first_message_does_not_wait_for_its_commit_to_begin(tmp_path: Path) -> None:
+    world, queue, _ = patient_world(tmp_path)
+    hand_out(world, queue, 0)
+    assert len(world.held_commits) == 1
+
+
+def test_a_commit_waits_where_messages_are_acknowledged_before_they_are_safe(tmp_path: Path) -> None:
+    world, queue, taker = patient_world(tmp_path)
+    hand_out(world, queue, 0)
+    acknowledge(taker)
+    world.run_commit()
+    hand_out(world, queue, 1)
+    assert len(world.held_commits) == 1  # it is not known yet that this one will be, too
+    acknowledge(taker)
+    world.run_commit()
+    for number in range(2, 30):
+        hand_out(world, queue, number)
+        acknowledge(taker)
+        world.advance(PATIENCE_SECONDS / 2)
+    assert not world.held_commits or not any(commit.steps for commit in world.held_commits)
+
+
+@pytest.mark.parametrize(("left", "waits"), [(2, True), (3, False)])
+def test_it_goes_on_to_wait_while_nine_of_ten_are_acknowledged_in_time(tmp_path: Path, left: int, waits: bool) -> None:
+    world, queue, taker = patient_world(tmp_path)
+    for number in range(2):
+        hand_out(world, queue, number)
+        acknowledge(taker)
+        world.run_commit()
+    for number in range(2, 12):  # ten, and the one before was settled while its commit was under way
+        hand_out(world, queue, number)
+    kept, taker.deliveries[:] = taker.deliveries[:left], taker.deliveries[left:]
+    acknowledge(taker)
+    world.advance(2 * PATIENCE_SECONDS)  # for those that are left
+    assert len(kept) == left
+    world.run_commit()
+    hand_out(world, queue, 12)
+    assert (len(world.held_commits) == 0) is waits
+
+
+def test_it_does_not_wait_in_vain_for_long(tmp_path: Path) -> None:
+    """Soon it is known that the consumer is slow."""
+    world, queue, taker = patient_world(tmp_path)
+    for number in range(2):
+        hand_out(world, queue, number)
+        acknowledge(taker)
+        world.run_commit()
+    for number in range(2, 4):
+        hand_out(world, queue, number)
+        assert not world.held_commits
+        world.advance(2 * PATIENCE_SECONDS)
+        world.run_commit()
+    for number in range(4, 10):
+        hand_out(world, queue, number)
+        world.run_commit()
 
 
 def test_what_was_not_written_leaves_nothing_behind(tmp_path: Path) -> None:
