@@ -197,10 +197,11 @@ class Rates:
                 steps += 1
                 if steps % LOOK_EVERY == 0:
                     yield
-        for subject, history in list(self._histories.items()):
+        for step, (subject, history) in enumerate(list(self._histories.items())):
             if history.seen != tick:  # it is gone
-                del self._histories[subject]
-        yield
+                self._histories.pop(subject, None)
+            if step % LOOK_EVERY == 0:
+                yield
 
     def _look(self, kind: Kind, subject: Subject, tick: int, most: int, moment: int) -> None:
         activity = subject.activity()
