@@ -4,7 +4,7 @@
     python -m interop.bench.polling --port 5672 --management-port 15672 --metrics-port 15692 [--queues 10000]
         [--rounds 3] [--seconds 4] [--only TEXT]
 
-The broker must run and be empty. Queues are declared first, each bound to amq.direct and with a message, so that there
+The broker must run and be empty. Queues are declared first, each bound to amq.fanout and with a message, so that there
 is something to tell of them. Then messages of 16 octets, 10,000 a second or --rate, go through a queue of their own
 while the broker is asked in one way after the other, several rounds of all ways in turn; the first way is not to ask.
 Figures are medians of the rounds: the latency of the messages, and the time from a request to the last octet of its
@@ -122,19 +122,16 @@ def declare(port: int, queues: int) -> None:
     """Declare so many queues with one import, and publish a message to each."""
     names = [f"polled-{number:06}" for number in range(queues)]
     ask(port, "POST", "/api/definitions", document(names, "/"))
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=RUN_SECONDS)
-    for name in names:
-        message = {"properties": {}, "routing_key": name, "payload": "x", "payload_encoding": "string"}
-        answer(connection, "POST", "/api/exchanges/%2F/amq.default/publish", json.dumps(message).encode(), {})
-    connection.close()
+    message = {"properties": {}, "routing_key": "", "payload": "x", "payload_encoding": "string"}
+    ask(port, "POST", "/api/exchanges/%2F/amq.fanout/publish", json.dumps(message).encode())
 
 
 def document(names: list[str], vhost: str) -> bytes:
-    """Definitions of queues of these names, each bound to amq.direct."""
+    """Definitions of queues of these names, each bound to amq.fanout."""
     queues = [{"name": name, "vhost": vhost, "durable": False, "auto_delete": False, "arguments": {}} for name in names]
     bindings = [
         {
-            "source": "amq.direct",
+            "source": "amq.fanout",
             "vhost": vhost,
             "destination": name,
             "destination_type": "queue",
