@@ -56,20 +56,26 @@ class QuorumQueue(WorkQueue):
             self._shelf.clear()  # RabbitMQ deletes them too: whoever changes the strategy says that they may get lost
 
     def publish(self, message: Message) -> i64:
+        # HOT: once per published message and queue
         if self.broken:
             return REFUSED
-        careful = self._limit.any or self.settings.message_ttl is not None or message.flags & EXPIRATION != 0
-        if careful:  # what consumers can take at once neither counts nor expires
-            self.drop_expired()
-            self.deliver_ready()
-            self._judge()
-            if self._refusing:
-                return REFUSED
+        if self._limit.any or self.settings.message_ttl is not None or message.flags & EXPIRATION:
+            return self._publish_with_care(message)
+        ticket = self._ready.append(message, 0)
+        self.defer_pump()
+        return ticket
+
+    def _publish_with_care(self, message: Message) -> i64:
+        """Take a message in under a TTL or a limit: what consumers can take at once neither counts nor expires."""
+        self.drop_expired()
+        self.deliver_ready()
+        self._judge()
+        if self._refusing:
+            return REFUSED
         ticket = self.add(message)
-        if careful:
-            self.deliver_ready()
-            self.drop_excess()
-            self._judge()
+        self.deliver_ready()
+        self.drop_excess()
+        self._judge()
         self.defer_pump()
         return ticket
 
