@@ -19,6 +19,9 @@ from amqpd.config import Config
 VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME: to read a certificate that has had its time.
 NO_CHECK_TIME: Final = 0x200000
+# Forward secrecy, and AEAD or SHA-2. These are CPython's own, but Python as Debian builds it takes OpenSSL's default,
+# with weaker ones; so they are named here.
+CIPHERS: Final = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
 # A handshake in memory takes three exchanges.
 EXCHANGES: Final = 6
 
@@ -45,7 +48,7 @@ class TLSSettings(NamedTuple):
         verify: clients are asked for a certificate.
         insist: they must show one.
         min_version: of VERSIONS.
-        ciphers: for TLS 1.2, in OpenSSL's words; None for those that Python chooses.
+        ciphers: for TLS 1.2, in OpenSSL's words; None for CIPHERS.
     """
 
     default: KeyPair
@@ -163,8 +166,7 @@ def make_context(settings: TLSSettings, pair: KeyPair) -> ssl.SSLContext:
     # signature, and let it come back with a certificate that is trusted no more.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 0
-    if settings.ciphers is not None:
-        _set_ciphers(context, settings.ciphers)
+    _set_ciphers(context, CIPHERS if settings.ciphers is None else settings.ciphers)
     _load_pair(context, pair, settings.password)
     if settings.ca is not None:
         _load_authorities(context, settings.ca)

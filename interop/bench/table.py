@@ -6,7 +6,8 @@
 Starts the brokers itself: amqpd with a data directory and its defaults, RabbitMQ with its own. The loads are those of
 compare.py, which runs them: load by load, and within a load round by round, so that what else happens on the machine
 happens to all. A figure is the median of the rounds. Beside them stands LavinMQ's ratio to RabbitMQ as it was measured
-once, elsewhere, with the same load generator; the goal is twice that (for latency: not above LavinMQ's p50).
+once, elsewhere, with the same load generator; the goal is twice that (for latency, where it is the ratio of p50s: not
+above it, for machines are not equally fast to wake somebody up).
 
 Ends with the table in Markdown. Takes about five minutes; the machine should have nothing else to do.
 """
@@ -42,11 +43,11 @@ class LavinMQ:
 
     Args:
         ratio: its messages a second, RabbitMQ's being 1; None for a latency load.
-        p50_ms: None for the others.
+        p50_ratio: its p50, RabbitMQ's being 1; None for the others.
     """
 
     ratio: float | None = None
-    p50_ms: float | None = None
+    p50_ratio: float | None = None
 
 
 LAVINMQ: Final = {
@@ -59,8 +60,8 @@ LAVINMQ: Final = {
     "W7": LavinMQ(1.3),
     "W8": LavinMQ(0.46),
     "W9": LavinMQ(11.1),
-    "L1": LavinMQ(p50_ms=0.15),
-    "L2": LavinMQ(p50_ms=0.11),
+    "L1": LavinMQ(p50_ratio=0.44),  # 0.15 ms beside 0.34
+    "L2": LavinMQ(p50_ratio=0.16),  # 0.11 ms beside 0.68
 }
 HEADINGS: Final = (
     "load",
@@ -115,12 +116,13 @@ def figures_text(found: Figures | None) -> str:
 
 def verdict(lavinmq: LavinMQ, ours: Figures | None, theirs: Figures | None) -> tuple[str, str, str]:
     """amqpd's ratio, LavinMQ's, and whether the goal is reached."""
-    if lavinmq.p50_ms is not None:
+    if lavinmq.p50_ratio is not None:
+        goal_text = f"p50 x {lavinmq.p50_ratio:.2f}"
         if ours is None or theirs is None:
-            return "-", f"p50 {lavinmq.p50_ms} ms", "-"
+            return "-", goal_text, "-"
         ratio = ours.p50_us / max(theirs.p50_us, 1)
-        reached = ours.p50_us / 1000 <= lavinmq.p50_ms
-        return f"p50 x {ratio:.2f}", f"p50 {lavinmq.p50_ms} ms", "yes (not above)" if reached else "**no** (above)"
+        reached = ratio <= lavinmq.p50_ratio
+        return f"p50 x {ratio:.2f}", goal_text, "yes (not above)" if reached else "**no** (above)"
     assert lavinmq.ratio is not None  # one of the two is there
     if ours is None or theirs is None:
         return "-", f"{lavinmq.ratio}", "-"
