@@ -156,6 +156,8 @@ class Consumer:
 
     async def run(self) -> None:
         """Settle what comes until the connection is dead."""
+        if not self._link.channel.is_open:
+            return  # the broker was killed before this task's first step
         self.begin()
         while self._link.alive:
             try:

@@ -167,6 +167,8 @@ class StreamConsumer:
 
     async def run(self) -> None:
         """Settle what comes until the connection is dead."""
+        if not self._link.channel.is_open:
+            return  # the broker was killed before this task's first step
         arguments = {"x-stream-cursor": CURSOR, "x-stream-offset": "first"}
         self._link.channel.basic_consume(STREAM, self._on_message, arguments=arguments)
         while self._link.alive:
