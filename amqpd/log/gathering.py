@@ -46,7 +46,7 @@ class Gathering:
         self._stretches: list[Stretch] = []  # those before it
         self._buffer = BytesWriter()
         self._body = BytesWriter()
-        self._crc32: Callable[[bytes], int] = crc32  # looking the name up costs as much as a small CRC
+        self._crc32: Callable[[bytes], int] = crc32  # found once, not for every record
 
     def go_to(self, path: str, position: i64) -> None:
         """What comes from now on belongs there."""

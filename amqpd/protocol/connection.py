@@ -33,7 +33,6 @@ from amqpd.wire.frames import (
     FrameHandler,
     FrameReader,
     check_frame,
-    frames_of_publish,
     payload_of_ack,
     unexpected_frame,
 )
@@ -176,8 +175,7 @@ class Connection(FrameHandler, Sampled):
             target = self.channels.find(channel)
         if target is None or not target.receptive:
             # The channel cannot take a publish now: let each of its frames meet its fate.
-            for kind, payload in frames_of_publish(route, bits, content, header_end):
-                self.on_frame(kind, channel, payload)
+            super().on_publish(channel, route, bits, property_list, content, header_end, body_size)
             return
         self.processing = BASIC_PUBLISH
         try:

@@ -144,18 +144,6 @@ class DirectChannel(FrameHandler):
 
     # What the channel would send to its client.
 
-    def on_publish(
-        self,
-        channel: i64,
-        route: bytes,
-        bits: i64,
-        property_list: bytes,
-        content: bytes,
-        header_end: i64,
-        body_size: i64,
-    ) -> None:
-        """No channel sends basic.publish."""
-
     def on_ack(self, channel: i64, tag: i64, multiple: bool) -> None:
         self._confirmed(False)
 

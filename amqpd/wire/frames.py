@@ -42,7 +42,7 @@ NO_SUCH_FRAME: Final = 1 << 32
 LARGE_BODY: Final = 1024
 
 # After a publish that was not like the one before, so many are read without looking for another like them.
-PATIENCE: Final = 16
+LOOK_AGAIN_AFTER: Final = 16
 
 # What _publish answers instead of a position.
 _INCOMPLETE: Final = -1
@@ -63,7 +63,7 @@ class FrameHandler:
         header_end: i64,
         body_size: i64,
     ) -> None:
-        """A basic.publish with its whole content.
+        """A basic.publish with its whole content; whoever has no use for it in one piece gets its frames.
 
         Args:
             channel: the channel's number.
@@ -75,7 +75,8 @@ class FrameHandler:
             header_end: length of the header frame within content.
             body_size: octets in the body.
         """
-        raise NotImplementedError
+        for kind, payload in frames_of_publish(route, bits, content, header_end):
+            self.on_frame(kind, channel, payload)
 
     def on_ack(self, channel: i64, tag: i64, multiple: bool) -> None:
         """A basic.ack."""
@@ -136,7 +137,7 @@ class FrameReader:
         self._need: i64 = 0
         self._content_at: i64 = 0  # not 0: what is kept is a simple publish with a part of its large body, content here
         self._last: Envelope | None = None  # of a publish; the next one mostly has the same
-        self._patience: i64 = 0  # publishes until it is worth while to remember one again
+        self._look_again: i64 = 0  # after so many publishes one is remembered again
         self.paused = False
         self._stopped = False
 
@@ -279,9 +280,9 @@ class FrameReader:
                     )
                     return after
                 self._last = None
-                self._patience = PATIENCE
-        route: i64 = pos + 13
-        key: i64 = route + 1 + i64(buf[route])
+                self._look_again = LOOK_AGAIN_AFTER
+        route_at: i64 = pos + 13
+        key: i64 = route_at + 1 + i64(buf[route_at])
         if key >= end - 1 or key + 1 + i64(buf[key]) != end - 1:
             return _NOT_SIMPLE
         header: i64 = end + 1
@@ -302,8 +303,8 @@ class FrameReader:
         body_size: i64 = read_i64_be(buf, header + 11)
         if body_size < 0 or body_size > self._largest:
             return _NOT_SIMPLE
-        body: i64 = header_end + 1
-        after = body
+        envelope_end: i64 = header_end + 1
+        after = envelope_end
         if body_size > 0:
             if size_of_buf - after < ENVELOPE:
                 self._need = after + ENVELOPE
@@ -320,20 +321,19 @@ class FrameReader:
                 return _INCOMPLETE
             if buf[body_end] != FRAME_END:
                 return _NOT_SIMPLE
-            body += 7
+            envelope_end += 7
             after = body_end + 1
-        name = buf[route : end - 1]
+        route = buf[route_at : end - 1]
         bits: i64 = i64(buf[end - 1]) & 3
         property_list = buf[header + HEADER_FIXED : header_end]
-        if self._patience:
-            self._patience -= 1
+        content_at: i64 = header - pos
+        header_size = header_end + 1 - header
+        if self._look_again:
+            self._look_again -= 1
         elif last is None:
-            self._last = Envelope(
-                buf[pos:body], name, bits, property_list, header - pos, header_end + 1 - header, body_size
-            )
-        self._handler.on_publish(
-            channel, name, bits, property_list, buf[header:after], header_end + 1 - header, body_size
-        )
+            octets = buf[pos:envelope_end]
+            self._last = Envelope(octets, route, bits, property_list, content_at, header_size, body_size)
+        self._handler.on_publish(channel, route, bits, property_list, buf[header:after], header_size, body_size)
         return after
 
     def _starts(self, buf: bytes, pos: i64, kind: i64, channel: i64) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.serialization import (
@@ -200,13 +201,24 @@ def test_what_is_wrong_with_a_file_is_told_in_one_sentence(authority: Authority)
     assert "tls_ciphers is 'NONE-SUCH', but there is no such cipher" in refusal(authority, tls_ciphers="NONE-SUCH")
 
 
-@pytest.mark.parametrize("weak", ["ECDHE-ECDSA-AES128-SHA", "NULL", "aNULL", "AES128-SHA"])
-def test_weak_ciphers_are_refused_whatever_this_python_would_allow(authority: Authority, weak: str) -> None:
+def careless(protocol: int) -> ssl.SSLContext:
+    """What Debian's Python makes of SSLContext, and worse."""
+    context = ssl.SSLContext(protocol)
+    context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
+    return context
+
+
+@pytest.mark.parametrize("weak", ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-NULL-SHA"])
+def test_weak_ciphers_are_refused_whatever_python_would_allow(
+    authority: Authority, weak: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amqpd.net.tls.ssl", SimpleNamespace(**{**vars(ssl), "SSLContext": careless}))
+    context = authority.certificates().context
     client = authority.client()
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     client.set_ciphers(f"{weak}:@SECLEVEL=0")
     with pytest.raises(ssl.SSLError, match=r"NO_SHARED_CIPHER|HANDSHAKE_FAILURE|NO_CIPHERS_AVAILABLE"):
-        shaken(authority.certificates().context, client)
+        shaken(context, client)
 
 
 def test_ciphers_that_do_not_fit_the_certificate_are_found_at_the_start(authority: Authority) -> None:

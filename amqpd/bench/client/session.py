@@ -175,18 +175,6 @@ class Session(FrameHandler):
         if self._silent >= 4:
             self.fail(lost(self._where, f"nothing came for {self._silent * self._interval // 2} s", True))
 
-    def on_publish(
-        self,
-        channel: i64,
-        route: bytes,
-        bits: i64,
-        property_list: bytes,
-        content: bytes,
-        header_end: i64,
-        body_size: i64,
-    ) -> None:
-        self.fail(f"{self._where} is no broker: it sent a basic.publish.")
-
     def on_ack(self, channel: i64, tag: i64, multiple: bool) -> None:
         self.role.settled(tag, multiple)
 
@@ -216,6 +204,8 @@ class Session(FrameHandler):
             self.send(commands.Channel.FlowOk, active=method.active)
             self._stopped = not method.active
             self._hold()
+        elif isinstance(method, commands.Basic.Publish):
+            self.fail(f"{self._where} is no broker: it sent a basic.publish.")
         else:
             self.role.method(method)
 

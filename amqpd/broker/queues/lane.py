@@ -215,8 +215,6 @@ class Lane(Ready):
         count, octets, position = backlog.recover(self._room.most_deliveries)
         self._paged = count
         self._paged_octets = octets
-        if count:
-            self._care_from = 0
         self._next_paged = position
         self._front_position = position
         self._first = position

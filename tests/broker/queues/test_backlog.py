@@ -114,6 +114,19 @@ def test_what_a_purge_drops_is_not_written_but_what_is_with_a_consumer_is(tmp_pa
 # What is read back.
 
 
+@pytest.mark.parametrize("durable", [False, True])
+def test_what_comes_while_something_is_paged_stands_behind_it(tmp_path: Path, durable: bool) -> None:
+    """Also when there is room in memory again."""
+    world, _ = stored_world(tmp_path, messages=4)
+    queue = make_queue(world, durable=durable)
+    fill(queue, 0, 6)
+    world.finish()
+    for _ in range(4):
+        assert queue.get() is not None
+    fill(queue, 7, 8)
+    assert [body for body, _ in drained(queue)] == [b"%03d" % number for number in range(4, 9)]
+
+
 @KINDS
 @pytest.mark.parametrize("durable", [True, False])
 def test_what_does_not_fit_comes_back_in_its_order(tmp_path: Path, arguments: dict[str, object], durable: bool) -> None:
