@@ -128,7 +128,7 @@ def delivery_rows(scope: Scope) -> Iterator[Row | None]:
     by_type = {kind: Traffic() for kind in QUEUE_TYPES}
     for kind, traffic in scope.node.broker.context.counters.deleted_queues.items():
         by_type[kind].add(traffic)
-    for vhost in scope.vhosts:
+    for vhost in scope.node.broker.counting:
         for kind, traffic in vhost.deleted_queues.items():
             by_type[kind].add(traffic)
         for queue in list(vhost.queues.values()):
