@@ -6,6 +6,7 @@ Rule: every key that comes from a counter of the core is made here, and its ``_d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from amqpd.broker.counters import ExchangeTraffic
 from amqpd.broker.queues.base import Queue
@@ -26,6 +27,8 @@ from amqpd.management.subjects import (
 from amqpd.management.values import moment
 from amqpd.protocol.channel import Channel
 from amqpd.protocol.connection import Connection
+
+T = TypeVar("T", bound=Subject)
 
 
 def stats_of(request: Request, subject: Subject, counts: Mapping[str, int]) -> object:
@@ -95,12 +98,25 @@ def churn_stats(request: Request) -> dict[str, object]:
     return request.node.rates.details(counters, counters.churn.as_dict(), request.ranges.get("msg_rates"))
 
 
+def details_of(
+    request: Request, subject: T, name: str, ranges: str, counts: Callable[[T], Mapping[str, int]]
+) -> object:
+    """The details of one counter; counters are looked at only if samples are asked for.
+
+    Args:
+        ranges: how the parameters for the samples begin.
+    """
+    rates, asked = request.node.rates, request.ranges.get(ranges)
+    if asked is None:
+        return {"rate": rates.rate(subject, name)}
+    return rates.details(subject, {name: counts(subject)[name]}, asked)[f"{name}_details"]
+
+
 def length_details(name: str) -> Column:
     """A column: how a number of messages in a queue changes."""
 
     def column(request: Request, queue: Queue) -> object:
-        count = queue_lengths(queue)[name]
-        return request.node.rates.details(queue, {name: count}, request.ranges.get("lengths"))[f"{name}_details"]
+        return details_of(request, queue, name, "lengths", queue_lengths)
 
     return column
 
@@ -109,8 +125,7 @@ def octet_details(name: str) -> Column:
     """A column: how a number of octets of a connection changes."""
 
     def column(request: Request, connection: Connection) -> object:
-        counts = {name: connection_counts(connection)[name]}
-        return request.node.rates.details(connection, counts, request.ranges.get("data_rates"))[f"{name}_details"]
+        return details_of(request, connection, name, "data_rates", connection_counts)
 
     return column
 
