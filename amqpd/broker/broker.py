@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from amqpd.broker.alarms import Alarms
@@ -35,6 +35,8 @@ class Broker:
         self.events = Events(context, node)
         self.alarms = Alarms(self.events)
         self.vhosts: dict[str, VHost] = {}
+        self.leaving: dict[VHost, None] = {}
+        """Virtual hosts that nobody finds any more, while what was in them is being deleted."""
         self.on_vhost_deleted: list[Callable[[str], None]] = []
         """Told the name of every virtual host that is deleted."""
         self.limits = VHostLimits(context.storage, self.events)
@@ -81,26 +83,50 @@ class Broker:
         return vhost
 
     def delete_vhost(self, name: str, actor: str = INTERNAL_USER) -> bool:
-        """Delete a virtual host with everything in it, messages on the disk included, and close its connections.
+        """Delete a virtual host at once; see deletion_of().
 
         Returns:
             False if there is none of this name.
         """
-        vhost = self.vhosts.get(name)
-        if vhost is None:
+        if name not in self.vhosts:
             return False
+        for _ in self.deletion_of(name, actor):
+            pass
+        return True
+
+    def deletion_of(self, name: str, actor: str = INTERNAL_USER) -> Iterator[None]:
+        """Delete a virtual host with everything in it, messages on the disk included, and close its connections.
+
+        Nobody finds it any more when this returns, and the catalog forgets all of it in one transaction: a broker that
+        is killed now will not have anything of it. What is left is the work, which is done step by step by whoever goes
+        through what this returns. The last step is told to the events.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        vhost = self.vhosts.pop(name)
+        self.leaving[vhost] = None
         if name == self.default_vhost:
             self.events.close()
-        vhost.clear(actor)
-        del self.vhosts[name]
         catalog = self.context.storage.changing()
         if catalog is not None:
             catalog.remove_vhost(name)
-        self.events.vhost_deleted(name, actor)
+        steps = vhost.demolish(actor)
         for told in self.on_vhost_deleted:
             told(name)
+        return self._deletion(vhost, steps, actor)
+
+    def _deletion(self, vhost: VHost, steps: Iterator[None], actor: str) -> Iterator[None]:
+        yield from steps
+        del self.leaving[vhost]
         self.context.counters.vhost_gone(vhost.totals, vhost.deleted_queues)
-        return True
+        self.context.storage.changing()  # whoever waits for the topology waits until its files are gone, too
+        self.events.vhost_deleted(vhost.name, actor)
+
+    @property
+    def counting(self) -> list[VHost]:
+        """The virtual hosts that have counted what is not in the totals of those that are gone."""
+        return [*self.vhosts.values(), *self.leaving]
 
     def _keep(self, vhost: VHost) -> None:
         self.context.storage.vhost_changed(vhost.name, vhost.metadata.as_json())

@@ -15,6 +15,12 @@ from mypy_extensions import i64, trait
 SIZE_BOUNDS: Final = (100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 50_000_000, 100_000_000)
 NO_BOUND: Final = 1 << 62
 
+# What becomes of a message that dies, and what else is counted of it beside the reason of its death.
+DISABLED: Final = "disabled"
+AT_MOST_ONCE: Final = "at_most_once"
+AT_LEAST_ONCE: Final = "at_least_once"
+CONFIRMED: Final = "confirmed"
+
 
 @final
 class Traffic:
@@ -246,10 +252,32 @@ class Churn:
 
 
 @final
+class Deaths:
+    """Messages that left a queue without having been taken care of, by type of queue, strategy and reason.
+
+    The strategy is RabbitMQ's word for what was to become of them: DISABLED means that they went nowhere, because there
+    was no dead-letter exchange.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str], i64] = {}
+
+    def add(self, kind: str, strategy: str, reason: str) -> None:
+        """One message died, or one that had died arrived everywhere (CONFIRMED)."""
+        key = (kind, strategy, reason)
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def count(self, kind: str, strategy: str, reason: str) -> int:
+        """How many there were."""
+        return int(self._counts.get((kind, strategy, reason), 0))
+
+
+@final
 class NodeCounters(Sampled):
     """What is counted for the whole broker.
 
     Attributes:
+        deaths: messages that died.
         past: the traffic of virtual hosts that are gone.
         deleted_queues: that of their queues, by type.
         closed: the octets of connections that are gone.
@@ -258,6 +286,7 @@ class NodeCounters(Sampled):
     def __init__(self) -> None:
         self.churn = Churn()
         self.sizes = Sizes()
+        self.deaths = Deaths()
         self.past = Traffic()
         self.deleted_queues: dict[str, Traffic] = {}
         self.closed = Octets()

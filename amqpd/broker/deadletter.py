@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, final
 
 from mypy_extensions import i64
 
+from amqpd.broker.counters import AT_MOST_ONCE, DISABLED
 from amqpd.broker.deaths import dead_letter
 from amqpd.broker.message import Message
 from amqpd.broker.queues.sink import REFUSED
 from amqpd.turn import Work
 
 if TYPE_CHECKING:
+    from amqpd.broker.exchanges.base import Exchange
     from amqpd.broker.queues.base import Queue
     from amqpd.broker.vhost import VHost
 
@@ -59,6 +61,9 @@ class DeadLetters(Work):
         letters = self._waiting
         self._waiting = []
         for letter in letters:
+            queue = letter.queue
+            strategy = DISABLED if self._exchange_of(letter) is None else AT_MOST_ONCE
+            queue.context.counters.deaths.add(queue.kind, strategy, letter.reason)
             self.send(letter)
 
     def send(self, letter: DeadLetter) -> bool:
@@ -69,7 +74,7 @@ class DeadLetters(Work):
         """
         vhost = self._vhost
         settings = letter.queue.settings
-        exchange = None if settings.dead_letter_exchange is None else vhost.exchanges.get(settings.dead_letter_exchange)
+        exchange = self._exchange_of(letter)
         if exchange is None:
             return False
         message, history = dead_letter(
@@ -91,3 +96,7 @@ class DeadLetters(Work):
             else:
                 letter.reached[sink.name] = None
         return not refused and len(letter.reached) > 0
+
+    def _exchange_of(self, letter: DeadLetter) -> Exchange | None:
+        name = letter.queue.settings.dead_letter_exchange
+        return None if name is None else self._vhost.exchanges.get(name)

@@ -109,6 +109,10 @@ class Storage:
             self._discards.add(folder)
             self.commits.join(self._discards, 0)
 
+    def without_catalog(self) -> Storage:
+        """The same for what the catalog has forgotten: it hears nothing more, and folders go all the same."""
+        return Storage(self.commits, self.disk)
+
     # Topology. Everything that is handed over here is durable.
 
     def changing(self) -> Catalog | None:
@@ -147,8 +151,8 @@ class Storage:
             catalog.remove_exchange(vhost, exchange.name)
             catalog.remove_bindings_from(vhost, exchange.name)
             self._note_change()
-            if exchange.folder:
-                self._discard(exchange.folder)
+        if exchange.folder and not self.restoring:
+            self._discard(exchange.folder)
 
     def queue_created(self, vhost: str, queue: Queue) -> None:
         """A queue has come."""
@@ -165,6 +169,7 @@ class Storage:
         if catalog is not None and queue.spec.folder:
             catalog.remove_queue(id_of(queue.spec.folder))
             self._note_change()
+        if queue.spec.folder and not self.restoring:
             self._discard(queue.spec.folder)
 
     def bound(self, vhost: str, binding: Binding) -> None:

@@ -6,7 +6,7 @@ whether it can be done is mostly declaration's, how a message finds its way is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, final
 
 from mypy_extensions import i64
@@ -83,6 +83,7 @@ class VHost(QueueHost, ExchangeHost):
         self._sources: dict[Destination, dict[Exchange, None]] = {}  # who has bindings to this destination
         self._last_settings: MadeSettings | None = None
         self._dead_letters = DeadLetters(self)
+        self._storage = context.storage  # that is told of changes
         self.exchanges[""] = DefaultExchange(self._by_name)
         for exchange_name, kind in PREDECLARED:
             spec = ExchangeSpec(kind, True, False, exchange_name in INTERNAL)
@@ -94,16 +95,28 @@ class VHost(QueueHost, ExchangeHost):
         self.access_generation += 1
         self.generation += 1
 
-    def clear(self, actor: str) -> None:
-        """Delete everything in it: the virtual host itself is about to be deleted."""
-        for queue in list(self.queues.values()):
-            self.delete_queue(queue, actor=actor)
+    def demolish(self, actor: str) -> Iterator[None]:
+        """Delete everything in it, step by step. It is gone already: nobody finds it, and the catalog has forgotten it.
+
+        So what may still happen between the steps, such as a queue that expires, is not for the catalog: by now there
+        may be another virtual host of this name.
+        """
+        self._storage = self.context.storage.without_catalog()
+        self.access_changed()
+        return self._demolition(actor)
+
+    def _demolition(self, actor: str) -> Iterator[None]:
+        queues = list(reversed(self.queues.values()))
+        while queues:  # each is let go of at once, not all in the end
+            self.delete_queue(queues.pop(), actor=actor)
+            yield
         for name, exchange in list(self.exchanges.items()):
             if name:
                 self.delete_exchange(exchange, actor=actor)
+                yield
         for policy in self.policies.user_policies() + self.policies.operator_policies():
             self.delete_policy(policy.name, policy.is_operator, actor)
-        self.access_changed()
+            yield
 
     def set_tracing(self, on: bool) -> None:
         """Switch the firehose.
@@ -156,7 +169,7 @@ class VHost(QueueHost, ExchangeHost):
         self.exchanges[name] = created
         self._set_alternate(created)
         self.generation += 1
-        self.context.storage.exchange_created(self.name, created)
+        self._storage.exchange_created(self.name, created)
         self.events.exchange_created(self.name, created, self.policies.policy_for_exchange(name), actor)
         return created
 
@@ -176,7 +189,7 @@ class VHost(QueueHost, ExchangeHost):
         """Take one exchange out, and return the auto-delete exchanges that lost their last binding by it."""
         if self.exchanges.pop(exchange.name, None) is None:
             return []
-        self.context.storage.exchange_deleted(self.name, exchange)
+        self._storage.exchange_deleted(self.name, exchange)
         self.events.exchange_deleted(self.name, exchange, actor)
         for binding in exchange.bindings():
             self._forget_source(exchange, binding.destination)
@@ -243,7 +256,7 @@ class VHost(QueueHost, ExchangeHost):
         self._by_name[name] = created
         self.generation += 1
         self.context.counters.churn.queue_created += 1
-        storage.queue_created(self.name, created)
+        self._storage.queue_created(self.name, created)
         self.events.queue_created(self.name, created, actor)
         return created
 
@@ -281,7 +294,7 @@ class VHost(QueueHost, ExchangeHost):
         queue.close()
         self.context.counters.churn.queue_deleted += 1
         self.deleted_queues.setdefault(queue.kind, Traffic()).add(queue.traffic())
-        self.context.storage.queue_deleted(queue)
+        self._storage.queue_deleted(queue)
         self.events.queue_deleted(self.name, queue, actor)
         return count
 
@@ -330,7 +343,7 @@ class VHost(QueueHost, ExchangeHost):
         before = self._queue_policies()
         self.policies.set(policy)
         self._apply_policies()
-        self.context.storage.policy_set(self.name, policy)
+        self._storage.policy_set(self.name, policy)
         self.events.policy_set(self.name, policy, actor)
         self.events.queue_policies_changed(self.name, before, self._queue_policies(), actor)
 
@@ -340,7 +353,7 @@ class VHost(QueueHost, ExchangeHost):
         deleted = self.policies.delete(name, is_operator)
         if deleted:
             self._apply_policies()
-            self.context.storage.policy_deleted(self.name, name, is_operator)
+            self._storage.policy_deleted(self.name, name, is_operator)
             self.events.policy_cleared(self.name, name, actor)
             self.events.queue_policies_changed(self.name, before, self._queue_policies(), actor)
         return deleted
@@ -402,7 +415,7 @@ class VHost(QueueHost, ExchangeHost):
             self._sources.setdefault(destination, {})[source] = None
             self.generation += 1
             binding = Binding(source, destination, key, arguments)
-            self.context.storage.bound(self.name, binding)
+            self._storage.bound(self.name, binding)
             if self.events.wanted:
                 self.events.binding_created(self.name, binding, actor)
 
@@ -417,7 +430,7 @@ class VHost(QueueHost, ExchangeHost):
         if not source.leads_to(destination):
             self._forget_source(source, destination)
         self.generation += 1
-        self.context.storage.unbound(self.name, binding)
+        self._storage.unbound(self.name, binding)
         if self.events.wanted:
             self.events.binding_deleted(self.name, binding, actor)
         if source.auto_delete and source.binding_count == 0:
@@ -456,7 +469,7 @@ class VHost(QueueHost, ExchangeHost):
 
     def _unbind_everywhere(self, destination: Destination, actor: str) -> list[Exchange]:
         self.generation += 1
-        self.context.storage.unbound_everywhere(self.name, destination)
+        self._storage.unbound_everywhere(self.name, destination)
         orphans = []
         for source in self._sources.pop(destination, {}):
             removed = source.bindings_to(destination) if self.events.wanted else []

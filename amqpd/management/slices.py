@@ -32,6 +32,11 @@ class Slices:
             await asyncio.sleep(0)
             self._begun = self._clock.monotonic()
 
+    async def through(self, steps: Iterable[None]) -> None:
+        """Do all steps of some work."""
+        for _ in steps:
+            await self.next()
+
     async def all_of(self, items: Iterable[T], step: int = STEP) -> list[T]:
         """What an iterator makes, as a list.
 

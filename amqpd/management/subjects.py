@@ -99,7 +99,7 @@ def broker_traffic(broker: Broker) -> Traffic:
     """What happened to messages in all virtual hosts, those included that are gone."""
     total = Traffic()
     total.add(broker.context.counters.past)
-    for vhost in broker.vhosts.values():
+    for vhost in broker.counting:
         total.add(vhost.totals.traffic())
     return total
 

@@ -294,7 +294,7 @@ class Channel(Counted, Sampled):
             delivery.queue.requeue(delivery)
         if self.confirms is not None:
             self.confirms.close()
-        self.publishing.count_sizes()
+        self.publishing.end()
         self.vhost.totals.leave(self)
         if self.state is ChannelState.OPEN:  # else the broker has closed it before
             self.context.counters.churn.channel_closed += 1

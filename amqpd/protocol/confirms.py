@@ -35,14 +35,19 @@ class Run(Receipt):
         self.accepted = accepted
         self.commit: i64 = SAFE  # makes all of them safe
         self.sinks: list[list[MessageSink]] = []  # where those went that wait for it
-        self._confirms = confirms
+        self._confirms: Confirms | None = confirms
 
     def decided(self, done: i64) -> bool:
         """Whether the answer may be sent, now that this commit is done."""
         return self.commit <= done or self.outstanding == 0
 
     def complete(self) -> None:
-        self._confirms.committed()
+        if self._confirms is not None:
+            self._confirms.committed()
+
+    def forget(self) -> None:
+        """Nobody is answered any more. The two would be a cycle otherwise, which waits for the garbage collector."""
+        self._confirms = None
 
 
 @final
@@ -54,7 +59,6 @@ class Confirms(Work):
         self._output = output
         self._turn = turn
         self._commits = commits
-        self._waiter = ConfirmsWaiter(self)
         self._waits_for: i64 = SAFE  # the commit that was asked to tell
         self._deferred = False
         self._closed = False
@@ -128,6 +132,9 @@ class Confirms(Work):
         if self._deferred:
             self.run()
         self._closed = True
+        self._run.forget()
+        for run in self._runs:
+            run.forget()
 
     def _weigh(self, outcome: i64, sinks: list[MessageSink], outstanding: i64) -> None:
         """Take note of a publish that is not simply safe, as the one before; the run's receipt counts its copies."""
@@ -181,7 +188,7 @@ class Confirms(Work):
             del self._runs[:sent]
         if self._runs and self._needed > self._waits_for:  # else one that is late enough is going to be told
             self._waits_for = self._commits.number
-            self._commits.wait(self._waiter, hurry=False)
+            self._commits.wait(ConfirmsWaiter(self), hurry=False)
 
     def _defer(self) -> None:
         self._deferred = True

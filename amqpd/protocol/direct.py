@@ -76,73 +76,27 @@ class DirectWire(Wire):
 
 
 @final
-class DirectChannel(FrameHandler):
-    """One channel in confirm mode. Whoever has made one calls close() in the end.
+class Answers(FrameHandler):
+    """What a channel would send to its client.
 
-    Args:
-        session: on whose behalf.
+    It knows nothing of the channel. If it did, every channel would be a cycle that waits for the garbage collector.
 
-    ``on_confirm`` is told when a publish is confirmed, or refused: see ``refused``.
+    Attributes:
+        returned: a message came back, for it went nowhere.
+        refused: the last publish that was answered was refused.
+        on_confirm: told when a publish was answered.
     """
 
-    def __init__(self, session: Session, context: Context) -> None:
-        wire = DirectWire()
-        reader = FrameReader(self, 0)
-        reader.limit(0)
-        wire.reader = reader
-        self._output = Output(wire, context.turn)
-        throttle = Throttle(wire, FrameReader(self, 0), _never, _ignore)
-        self._channel = Channel(NUMBER, session, self._output, throttle, context, Patience(None))
-        session.vhost.totals.join(self._channel)
-        confirm.select(self._channel, make(commands.Confirm.Select, nowait=True))
+    def __init__(self) -> None:
         self.returned = False
         self.refused = False
         self.on_confirm: Callable[[], None] | None = None
         self._got: Got | None = None
 
-    def do(self, method: Method) -> None:
-        """Have a method handled, as it comes off the wire. One that has ``nowait`` should set it.
-
-        Raises:
-            AMQPError: what the client would have been told when its channel, or connection, is closed.
-        """
-        HANDLERS[type(method)](self._channel, sent(method))
-
-    def publish(self, exchange: str, routing_key: str, properties: Properties, body: bytes) -> None:
-        """Publish as ``mandatory``: until on_confirm() is called ``returned`` tells whether it went nowhere.
-
-        Raises:
-            AMQPError: as do().
-        """
-        if len(routing_key.encode("utf-8", "surrogateescape")) > 255:
-            raise PreconditionFailed("a routing key has at most 255 octets")
-        header = header_frame(NUMBER, len(body), properties)
-        content = header + frame(BODY, NUMBER, body) if body else header
-        route = route_of(exchange, routing_key)
-        publishing = self._channel.publishing
-        publishing.publish(route, MANDATORY, properties.raw, content, len(header), len(body), len(body))
-
-    def get(self, queue: str, no_ack: bool) -> Got | None:
-        """The head of a queue, or None if there is none.
-
-        Raises:
-            AMQPError: as do().
-        """
-        self.do(make(commands.Basic.Get, queue=queue, no_ack=no_ack))
-        self._output.run()  # what it wrote is read now
-        return self._taken()
-
-    def _taken(self) -> Got | None:
-        """What has come for get(). A function of its own: its caller would believe that nothing has come since."""
+    def take(self) -> Got | None:
+        """The message that has come since this was called before, or None."""
         got, self._got = self._got, None
         return got
-
-    def close(self) -> None:
-        """What was got and neither acknowledged nor refused goes back to its queue."""
-        self._channel.state = ChannelState.CLOSING  # no event tells of a channel that nobody has opened
-        self._channel.close()
-
-    # What the channel would send to its client.
 
     def on_ack(self, channel: i64, tag: i64, multiple: bool) -> None:
         self._confirmed(False)
@@ -167,6 +121,66 @@ class DirectChannel(FrameHandler):
         self.refused = refused
         if self.on_confirm is not None:
             self.on_confirm()
+
+
+@final
+class DirectChannel:
+    """One channel in confirm mode. Whoever has made one calls close() in the end.
+
+    Args:
+        session: on whose behalf.
+
+    ``answers`` has what the channel answers: set its ``on_confirm`` before a publish.
+    """
+
+    def __init__(self, session: Session, context: Context) -> None:
+        wire = DirectWire()
+        self.answers = Answers()
+        reader = FrameReader(self.answers, 0)
+        reader.limit(0)
+        wire.reader = reader
+        self._output = Output(wire, context.turn)
+        throttle = Throttle(wire, FrameReader(self.answers, 0), _never, _ignore)
+        self._channel = Channel(NUMBER, session, self._output, throttle, context, Patience(None))
+        session.vhost.totals.join(self._channel)
+        confirm.select(self._channel, make(commands.Confirm.Select, nowait=True))
+
+    def do(self, method: Method) -> None:
+        """Have a method handled, as it comes off the wire. One that has ``nowait`` should set it.
+
+        Raises:
+            AMQPError: what the client would have been told when its channel, or connection, is closed.
+        """
+        HANDLERS[type(method)](self._channel, sent(method))
+
+    def publish(self, exchange: str, routing_key: str, properties: Properties, body: bytes) -> None:
+        """Publish as ``mandatory``: until on_confirm() is called ``answers.returned`` tells whether it went nowhere.
+
+        Raises:
+            AMQPError: as do().
+        """
+        if len(routing_key.encode("utf-8", "surrogateescape")) > 255:
+            raise PreconditionFailed("a routing key has at most 255 octets")
+        header = header_frame(NUMBER, len(body), properties)
+        content = header + frame(BODY, NUMBER, body) if body else header
+        route = route_of(exchange, routing_key)
+        publishing = self._channel.publishing
+        publishing.publish(route, MANDATORY, properties.raw, content, len(header), len(body), len(body))
+
+    def get(self, queue: str, no_ack: bool) -> Got | None:
+        """The head of a queue, or None if there is none.
+
+        Raises:
+            AMQPError: as do().
+        """
+        self.do(make(commands.Basic.Get, queue=queue, no_ack=no_ack))
+        self._output.run()  # what it wrote is read now
+        return self.answers.take()
+
+    def close(self) -> None:
+        """What was got and neither acknowledged nor refused goes back to its queue."""
+        self._channel.state = ChannelState.CLOSING  # no event tells of a channel that nobody has opened
+        self._channel.close()
 
 
 def sent(method: Method) -> Method:

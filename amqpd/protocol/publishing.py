@@ -44,7 +44,7 @@ class Publishing:
     """The publishing side of one channel."""
 
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+        self._channel: Channel | None = channel
         self._route = b""
         self._generation: i64 = -1
         self._exchange: Exchange | None = None
@@ -90,6 +90,7 @@ class Publishing:
         """
         # HOT: once per published message
         channel = self._channel
+        assert channel is not None  # nothing is published on one that is closed
         if bits & IMMEDIATE:
             raise NotImplementedByServer("immediate=true")
         if body_size > self._largest or body_size < self._smallest:
@@ -141,6 +142,7 @@ class Publishing:
         """
         # HOT: once per published message
         channel = self._channel
+        assert channel is not None  # nothing is published on one that is closed
         confirms = channel.confirms
         if confirms is not None:
             confirms.expect()
@@ -173,9 +175,19 @@ class Publishing:
         """Tell of their sizes, too: whoever asks for those calls this on every channel before."""
         self.count()
         if self._sized:
-            self._channel.context.counters.sizes.add(self._size_class, self._sized, self._sized_octets)
+            self._open_channel().context.counters.sizes.add(self._size_class, self._sized, self._sized_octets)
             self._sized = 0
             self._sized_octets = 0
+
+    def end(self) -> None:
+        """The channel is closed. The two would be a cycle otherwise, which waits for the garbage collector."""
+        self.count_sizes()
+        self._channel = None
+
+    def _open_channel(self) -> Channel:
+        channel = self._channel
+        assert channel is not None
+        return channel
 
     def _note(self, messages: i64, copies: i64) -> None:
         """Count messages, so many copies of each."""
@@ -197,7 +209,7 @@ class Publishing:
         Raises:
             PreconditionFailed: it is too large.
         """
-        most = self._channel.session.max_message_size
+        most = self._open_channel().session.max_message_size
         if body_size > most:
             raise too_large(body_size, most)
         self.count_sizes()
@@ -208,7 +220,7 @@ class Publishing:
 
     def _enter(self, route: bytes) -> None:
         """Check and remember another exchange and routing key; where they lead is found out for the checked message."""
-        channel = self._channel
+        channel = self._open_channel()
         self.count()
         self._route = b""
         split = 1 + route[0]
@@ -226,10 +238,11 @@ class Publishing:
 
     def _checked(self, message: Message) -> Message:
         """Check the properties that the broker heeds; the message comes back changed if one of them asks for it."""
+        channel = self._open_channel()
         properties = message.properties
         flags = properties.flags
         if flags & REPLY_TO_FLAG and properties.reply_to == REPLY_TO:
-            address = self._channel.reply_address()
+            address = channel.reply_address()
             message = message.with_properties(properties.replaced(reply_to=address))
         if flags & EXPIRATION:
             check_expiration(properties.expiration)
@@ -237,9 +250,9 @@ class Publishing:
             keys_of("", properties)  # for its refusals
         if self._restricted and self._exchange is not None:
             for key in keys_of(message.routing_key, properties):
-                self._channel.session.check_topic(Access.WRITE, self._exchange, key)
+                channel.session.check_topic(Access.WRITE, self._exchange, key)
         user_id = properties.user_id if flags & USER_ID else None
-        user = self._channel.session.user
+        user = channel.session.user
         if user_id is not None and user_id != user.name and IMPERSONATOR not in user.tags:
             raise PreconditionFailed(f"user_id property set to '{user_id}' but authenticated user was '{user.name}'")
         return message
@@ -251,7 +264,7 @@ class Publishing:
         if self._routed and alone:
             return self._sinks
         assert self._exchange is not None  # _enter came first
-        routed = self._channel.vhost.route(self._exchange, keys, message)
+        routed = self._open_channel().vhost.route(self._exchange, keys, message)
         sinks = as_sinks(routed.queues)
         if self._traced:
             self._trace(message, keys, sinks)
@@ -262,7 +275,7 @@ class Publishing:
 
     def _trace(self, message: Message, keys: list[str], sinks: list[MessageSink]) -> None:
         """Copy a message to the firehose, whatever becomes of it in a transaction (RabbitMQ)."""
-        channel = self._channel
+        channel = self._open_channel()
         queues = [sink.name for sink in sinks if isinstance(sink, Queue)]  # neither replies nor what has to wait
         channel.vhost.firehose.published(channel.origin(), without_blind_copies(message), keys, queues)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import QueueSpec
 from amqpd.broker.vhost import VHost
 from amqpd.catalog.rows import Topology
+from amqpd.management.subjects import broker_traffic
 from amqpd.wire.properties import Properties
 from amqpd.wire.table import EMPTY_TABLE, Table
 from tests.builders import World, message
@@ -162,6 +165,96 @@ def test_events_end_with_the_virtual_host_that_has_them() -> None:
     assert not world.broker.events.wanted
     world.broker.create_vhost("other")
     world.finish()
+
+
+def begun(world: World, steps: int = 2) -> Iterator[None]:
+    """A deletion of the virtual host ``other`` of which so many steps are done."""
+    deletion = world.broker.deletion_of("other")
+    for _ in range(steps):
+        next(deletion)
+    return deletion
+
+
+def test_nobody_finds_it_while_it_is_being_deleted() -> None:
+    world = World()
+    vhost = furnish(world)
+    client = world.raw_client()
+    client.handshake(vhost="other")
+    client.open(1)
+    deletion = begun(world, steps=0)
+    assert list(world.broker.vhosts) == ["/"]
+    assert world.users.permissions.find("guest", "other") is None
+    world.finish()
+    client.take()
+    client.send(1, commands.Queue.Declare, queue="late")
+    assert client.take() == b"", "its connections are closed before anything in it goes"
+    assert list(vhost.queues) == list(KINDS)
+    for _ in deletion:
+        world.finish()
+    assert vhost.queues == {}
+    assert world.observer.crashes == []
+
+
+def test_no_step_deletes_more_than_one_thing() -> None:
+    world = World()
+    vhost = furnish(world)
+    left = [len(vhost.queues) + len(vhost.exchanges) for _ in begun(world, steps=0)]
+    assert all(before - after <= 1 for before, after in itertools.pairwise(left))
+    assert left[-1] == 1, "the default exchange"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+def test_a_broker_that_is_killed_meanwhile_has_nothing_of_it(tmp_path: Path, steps: int) -> None:
+    world = World(store=Store(tmp_path))
+    furnish(world)
+    begun(world, steps)
+    world.finish()
+    again = world.killed()
+    assert list(again.broker.vhosts) == ["/"]
+    assert again.users.permissions.find("guest", "other") is None
+    again.finish()
+    assert again.store is not None
+    assert again.store.memory.names("queues") == []
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+def test_a_broker_that_is_killed_before_the_first_commit_has_all_of_it(tmp_path: Path, steps: int) -> None:
+    world = World(store=Store(tmp_path))
+    furnish(world)
+    world.hold_commits()
+    begun(world, steps)
+    world.finish()
+    again = world.killed().broker.vhosts["other"]
+    assert {name: queue.message_count for name, queue in again.queues.items()} == dict.fromkeys(KINDS, 1)
+    assert len(again.exchange("x").bindings()) == len(KINDS)
+
+
+def test_another_one_of_its_name_may_come_before_it_is_gone(tmp_path: Path) -> None:
+    world = World(store=Store(tmp_path))
+    old = furnish(world)
+    deletion = begun(world, steps=1)
+    furnish(world)
+    old.delete_queue(old.queue("stream"))  # as if it had expired just now
+    for _ in deletion:
+        world.finish()
+    again = world.killed().broker.vhosts["other"]
+    assert list(again.queues) == list(KINDS)
+    assert len(again.exchange("x").bindings()) == len(KINDS)
+
+
+def test_what_it_has_counted_counts_all_the_time() -> None:
+    world = World()
+    furnish(world)
+    client = world.raw_client()
+    client.handshake(vhost="other")
+    client.open(1)
+    client.publish(1, "x", "k", b"m")
+    before = broker_traffic(world.broker).publish
+    assert before > 0
+    for _ in world.broker.deletion_of("other"):
+        assert broker_traffic(world.broker).publish == before
+    assert broker_traffic(world.broker).publish == before
+    assert not world.broker.leaving
 
 
 @pytest.mark.parametrize("name", ["", "v" * 256])

@@ -8,6 +8,7 @@ takes a millisecond there, if compiled.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -121,6 +122,26 @@ def test_metrics_are_not_made_in_one_piece(api: API, path: str) -> None:
 
 def test_nothing_is_imported_in_one_piece() -> None:
     assert asyncio.run(most_calls(API().app, "/api/definitions", rows("imported"))) < QUEUES
+
+
+def test_a_virtual_host_is_not_deleted_in_one_piece() -> None:
+    api = API()
+    api.put("/vhosts/v")
+    for number in range(50):
+        api.put(f"/queues/v/{number}")
+    queues, left = api.world.broker.vhosts["v"].queues, [50]
+
+    async def delete() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(api.app), auth=GUEST) as client:
+            answer = asyncio.create_task(client.delete("http://localhost/api/vhosts/v"))
+            while not answer.done():
+                await asyncio.sleep(0)
+                left.append(len(queues))
+            return await answer
+
+    assert asyncio.run(delete()).status_code == 204
+    assert max(before - after for before, after in itertools.pairwise(left)) == 1
+    assert left[-1] == 0, "it is answered when it is done"
 
 
 def test_what_is_done_in_one_piece_is_noticed(api: API, monkeypatch: pytest.MonkeyPatch) -> None:

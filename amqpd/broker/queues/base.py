@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from mypy_extensions import i64, trait
 
 from amqpd.broker.context import Context
-from amqpd.broker.counters import Sampled, Traffic
+from amqpd.broker.counters import DISABLED, Sampled, Traffic
 from amqpd.broker.flow import Congestion
 from amqpd.broker.message import Message
 from amqpd.broker.publisher import Publisher
@@ -434,7 +434,9 @@ class Queue(MessageSink, Sampled):
 
     def bury(self, message: Message, reason: str) -> None:
         """Send a message that nobody took care of to the dead-letter exchange, if there is one."""
-        if self.settings.dead_letter_exchange is not None:
+        if self.settings.dead_letter_exchange is None:
+            self.context.counters.deaths.add(self.kind, DISABLED, reason)
+        else:
             self.host.dead_letter(self, message, reason)
 
     def _has_consumers(self) -> bool:

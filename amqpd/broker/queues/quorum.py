@@ -10,6 +10,7 @@ from typing import ClassVar, Final, final
 
 from mypy_extensions import i64
 
+from amqpd.broker import counters
 from amqpd.broker.deaths import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import QueueHost, QueueSpec
@@ -119,6 +120,7 @@ class QuorumQueue(WorkQueue):
             if self._lanes.stored:
                 self._lanes.died(position, REASONS.index(reason))
             self._shelf.put(message, reason, position)
+            self.context.counters.deaths.add(self.kind, counters.AT_LEAST_ONCE, reason)
         else:
             super().die(message, reason, position)
 
@@ -134,7 +136,7 @@ class QuorumQueue(WorkQueue):
                 self._lanes.settle(dead.position)  # as apply() does
 
     def arrived(self, position: i64) -> None:
-        """A message on the shelf has got where it was to go."""
+        """A message on the shelf need not be kept any more."""
         if self._ready.stored:
             self.settle_moved(position)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
+from amqpd.broker.counters import AT_LEAST_ONCE, CONFIRMED
 from amqpd.broker.deadletter import DeadLetter
 from amqpd.broker.message import Message
 from amqpd.clock import Timer
@@ -56,6 +57,7 @@ class Shelf(Work):
                 self.count -= 1
                 self.octets -= letter.message.body_size
                 queue.arrived(letter.position)
+                queue.context.counters.deaths.add(queue.kind, AT_LEAST_ONCE, CONFIRMED)
             else:
                 self._letters.append(letter)
         if self.count < before:

@@ -36,6 +36,7 @@ from amqpd.management.metrics.totals import (
     ALARMS,
     CHURN,
     GLOBAL_ACTIVITY,
+    GLOBAL_DEATHS,
     GLOBAL_DELIVERY,
     GLOBAL_PUBLISH,
     LOGINS,
@@ -67,6 +68,7 @@ ALWAYS: Final = (
     GLOBAL_ACTIVITY,
     GLOBAL_PUBLISH,
     GLOBAL_DELIVERY,
+    GLOBAL_DEATHS,
 )
 """What /metrics and /metrics/per-object answer."""
 

@@ -68,6 +68,7 @@ class Family:
         total: the values of all objects together, if they are not the sum of the rows: counters of objects that are
             gone must stay in it.
         summed: whether there is anything to be said of all objects together.
+        whole: the rows are about the broker, and not about its objects: they are there whatever is asked for.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Family:
     rows: Callable[[Scope], Rows]
     total: Callable[[Scope], Values] | None = None
     summed: bool = True
+    whole: bool = False
 
 
 def gauge(name: str, text: str) -> Metric:

@@ -12,7 +12,8 @@ from typing import Final
 
 from amqpd.auth.attempts import Count
 from amqpd.broker.alarms import DISK, MEMORY
-from amqpd.broker.counters import Traffic
+from amqpd.broker.counters import AT_LEAST_ONCE, AT_MOST_ONCE, CONFIRMED, DISABLED, Traffic
+from amqpd.broker.deaths import DELIVERY_LIMIT, EXPIRED, MAXLEN, REJECTED
 from amqpd.broker.queues.types import QUEUE_TYPES
 from amqpd.management.metrics.family import UNTYPED, Family, Metric, Row, Scope, counter, gauge
 from amqpd.management.process import memory, most_files, open_files
@@ -21,8 +22,24 @@ from amqpd.net.disk import free_octets
 
 PROTOCOL: Final = "amqp091"
 HTTP: Final = "http"
-REASONS: Final = ("maxlen", "expired", "rejected", "delivery_limit")
-STRATEGIES: Final = ("disabled", "at_most_once", "at_least_once")
+DEATHS: Final = {
+    EXPIRED: "due to message TTL exceeded",
+    REJECTED: "due to basic.reject or basic.nack",
+    MAXLEN: "due to overflow drop-head or reject-publish-dlx",
+    DELIVERY_LIMIT: "due to delivery-limit exceeded",
+    CONFIRMED: "and confirmed by target queues",
+}
+"""What is counted of messages that die, and how RabbitMQ's text for it ends."""
+_OF_CLASSIC: Final = (EXPIRED, REJECTED, MAXLEN)
+_OF_QUORUM: Final = (*_OF_CLASSIC, DELIVERY_LIMIT)
+DEATHS_BY_LABELS: Final = {
+    ("classic", DISABLED): _OF_CLASSIC,
+    ("classic", AT_MOST_ONCE): _OF_CLASSIC,
+    ("quorum", DISABLED): _OF_QUORUM,
+    ("quorum", AT_MOST_ONCE): _OF_QUORUM,
+    ("quorum", AT_LEAST_ONCE): (EXPIRED, REJECTED, DELIVERY_LIMIT, CONFIRMED),
+}
+"""What can be counted of which type of queue and strategy: RabbitMQ has exactly these."""
 
 
 def churn_rows(scope: Scope) -> Iterator[Row]:
@@ -111,7 +128,7 @@ def delivery_rows(scope: Scope) -> Iterator[Row | None]:
     by_type = {kind: Traffic() for kind in QUEUE_TYPES}
     for kind, traffic in scope.node.broker.context.counters.deleted_queues.items():
         by_type[kind].add(traffic)
-    for vhost in scope.vhosts:
+    for vhost in scope.node.broker.counting:
         for kind, traffic in vhost.deleted_queues.items():
             by_type[kind].add(traffic)
         for queue in list(vhost.queues.values()):
@@ -131,6 +148,14 @@ def delivery_rows(scope: Scope) -> Iterator[Row | None]:
                 int(traffic.ack),
             ),
         )
+
+
+def death_rows(scope: Scope) -> Iterator[Row]:
+    """Messages that have died, by type of queue and what was to become of them: every number from the beginning."""
+    deaths = scope.node.broker.context.counters.deaths
+    for (kind, strategy), reasons in DEATHS_BY_LABELS.items():
+        values = [deaths.count(kind, strategy, reason) if reason in reasons else None for reason in DEATHS]
+        yield (f"rabbit_{kind}_queue", strategy), values
 
 
 CHURN: Final = Family(
@@ -199,6 +224,7 @@ GLOBAL_ACTIVITY: Final = Family(
         gauge("global_consumers", "Current number of consumers"),
     ),
     activity_rows,
+    whole=True,
 )
 LOGINS: Final = Family(
     "auth_attempt_metrics",
@@ -209,6 +235,7 @@ LOGINS: Final = Family(
         counter("auth_attempts_failed_total", "Total number of failed authentication attempts"),
     ),
     login_rows,
+    whole=True,
 )
 GLOBAL_PUBLISH: Final = Family(
     "global_publish",
@@ -232,6 +259,7 @@ GLOBAL_PUBLISH: Final = Family(
         ),
     ),
     publish_rows,
+    whole=True,
 )
 GLOBAL_DELIVERY: Final = Family(
     "global_delivery",
@@ -259,4 +287,15 @@ GLOBAL_DELIVERY: Final = Family(
         counter("global_messages_acknowledged_total", "Total number of messages acknowledged by consumers"),
     ),
     delivery_rows,
+    whole=True,
+)
+GLOBAL_DEATHS: Final = Family(
+    "global_dead_letters",
+    ("queue_type", "dead_letter_strategy"),
+    tuple(
+        counter(f"global_messages_dead_lettered_{reason}_total", f"Total number of messages dead-lettered {text}")
+        for reason, text in DEATHS.items()
+    ),
+    death_rows,
+    whole=True,
 )

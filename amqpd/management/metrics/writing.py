@@ -66,7 +66,7 @@ async def all_together(family: Family, scope: Scope, slices: Slices) -> tuple[tu
     """The labels and rows of a family when objects are not told apart."""
     if family.total is not None:
         return (), [((), family.total(scope))]
-    if not family.labels or family.labels[0] == "protocol":  # it is about the broker anyway
+    if not family.labels or family.whole:
         return await object_by_object(family, scope, slices)
     sums: list[float] = [0] * len(family.metrics)
     for number, row in enumerate(family.rows(scope)):

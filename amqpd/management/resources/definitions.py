@@ -15,7 +15,6 @@ from amqpd.definitions.importing import Import
 from amqpd.definitions.parsing import NotJSON, Parsing
 from amqpd.definitions.reading import DefinitionsError, Reading
 from amqpd.definitions.rows import Definitions
-from amqpd.definitions.steps import Steps
 from amqpd.logs import INFO, WARNING, event
 from amqpd.management.answer import DONE, Answer
 from amqpd.management.auth import Tag
@@ -35,7 +34,7 @@ async def show(request: Request) -> Answer:
     """The definitions, as a file if ``download`` names one."""
     vhost = request.vhost() if "vhost" in request.path else None
     export = Export(request.node.broker, request.node.services.users, PRODUCT, vhost)
-    await in_slices(export.steps(), Slices(request.node.clock))
+    await Slices(request.node.clock).through(export.steps())
     headers = {}
     if request.query.get("download"):
         headers["content-disposition"] = f"attachment; filename={header_text(request.query['download'])}"
@@ -80,13 +79,13 @@ async def imported(request: Request, data: bytes, vhost: str) -> Import:
     await asyncio.sleep(0)  # a long body was put together just now
     slices = Slices(request.node.clock)
     parsing = Parsing(data)
-    await in_slices(parsing.steps(), slices)
+    await slices.through(parsing.steps())
     reading = Reading(parsing.document, vhost)
-    await in_slices(reading.steps(), slices)
+    await slices.through(reading.steps())
     for rows in parsing.sections():
         await slices.forget(rows)
     loading = import_of(request, reading.definitions)
-    await in_slices(loading.steps(), slices)
+    await slices.through(loading.steps())
     for read in reading.definitions.rows.values():
         await slices.forget(read)
     return loading
@@ -104,12 +103,6 @@ def vhost_of(request: Request) -> VHost | None:
     if found is None:
         raise no_vhost()
     return found
-
-
-async def in_slices(steps: Steps, slices: Slices) -> None:
-    """Do all steps, with turns of everybody else in between."""
-    for _ in steps:
-        await slices.next()
 
 
 def import_of(request: Request, definitions: Definitions) -> Import:

@@ -41,7 +41,7 @@ async def publish(request: Request) -> Answer:
     properties, body = properties_of(request), payload_of(request)
     with channel(request, vhost) as opened:
         confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        opened.on_confirm = lambda: None if confirmed.done() else confirmed.set_result(None)
+        opened.answers.on_confirm = lambda: None if confirmed.done() else confirmed.set_result(None)
         try:
             opened.publish(request.name("exchange"), request.text("routing_key"), properties, body)
         except AccessRefused:
@@ -52,9 +52,9 @@ async def publish(request: Request) -> Answer:
             await confirmed
         if scope.cancelled_caught:
             raise APIError(503, "timeout", f"The message was not confirmed after {CONFIRM_SECONDS:g} s.")
-        if opened.refused:
+        if opened.answers.refused:
             raise BadRequest("rejected Unable to publish message. Check queue limits.")
-        return Answer(content={"routed": not opened.returned})
+        return Answer(content={"routed": not opened.answers.returned})
 
 
 def payload_of(request: Request) -> bytes:

@@ -12,6 +12,7 @@ from amqpd.management.auth import Tag, visible_vhosts
 from amqpd.management.errors import APIError, BadRequest, Missing
 from amqpd.management.request import Request
 from amqpd.management.router import route
+from amqpd.management.slices import Slices
 from amqpd.management.statistics import vhost_stats
 from amqpd.management.words import words
 
@@ -83,13 +84,14 @@ def changed(request: Request, before: VHostMetadata) -> VHostMetadata:
     return VHostMetadata(description, tags, kind, protected)
 
 
-def delete(request: Request) -> Answer:
-    """Delete a virtual host with everything in it."""
+async def delete(request: Request) -> Answer:
+    """Delete a virtual host with everything in it, in slices."""
     vhost = request.vhost()
     if vhost.metadata.protected:
         way_out = f"DELETE /api/vhosts/{vhost.name}/deletion/protection"
         raise APIError(412, "precondition_failed", PROTECTED.format(vhost.name, way_out))
-    request.node.broker.delete_vhost(vhost.name, request.user.name)
+    steps = request.node.broker.deletion_of(vhost.name, request.user.name)
+    await Slices(request.node.clock).through(steps)
     return DONE
 
 

@@ -67,7 +67,6 @@ LEFT_OUT = (
     "rabbitmq_erlang_net_ticktime",
     "rabbitmq_erlang_processes",
     "rabbitmq_erlang_scheduler",
-    "rabbitmq_global_messages_dead_lettered",
     "rabbitmq_global_stream_error",
     "rabbitmq_io_",
     "rabbitmq_msg_store_",

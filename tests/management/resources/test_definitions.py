@@ -51,6 +51,25 @@ def test_one_vhost_has_its_own_document(api: API) -> None:
     assert error(api.post("/definitions/nope", {})) == (404, "not_found", "vhost_not_found")
 
 
+def test_a_virtual_host_stays_what_it_is_whatever_the_head_of_the_document_says(api: API) -> None:
+    """As with RabbitMQ, which reads only the rows: limits come with the parameters."""
+    api.put("/vhosts/v", {"description": "old", "tags": "t"})
+    head = {
+        "rabbitmq_definition_format": "single_virtual_host",
+        "original_vhost_name": "w",
+        "description": "new",
+        "metadata": {"description": "new", "tags": ["u"], "default_queue_type": "quorum"},
+        "limits": {"max-queues": 7},
+    }
+    limits = {"component": "vhost-limits", "name": "limits", "value": {"max-connections": 5}}
+    document = {**head, "queues": [{"name": "q"}], "parameters": [limits]}
+    assert api.post("/definitions/v", document).status_code == 204
+    found = api.get("/definitions/v").json()
+    assert (found["description"], found["limits"]) == ("old", {"max-connections": 5})
+    assert api.get("/vhosts/v?columns=tags,default_queue_type").json()["tags"] == ["t"]
+    assert api.get("/queues/v/q?columns=type").json() == {"type": "classic"}
+
+
 def test_a_file_name_makes_it_a_download(api: API) -> None:
     response = api.get("/definitions?download=my%22%0Afile.json")
     assert response.headers["content-disposition"] == "attachment; filename=myfile.json"
