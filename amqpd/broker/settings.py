@@ -11,6 +11,7 @@ from typing import Final, final
 from amqpd.broker.argument_checks import age_in_ms
 from amqpd.broker.arguments import DEFAULT_DEAD_LETTER_STRATEGY, DEFAULT_OVERFLOW, NEVER, QueueArguments
 from amqpd.broker.policy import Policy, effective_definition, lower_delivery_limit
+from amqpd.broker.queues.overflow import REJECT_PUBLISH, REJECT_PUBLISH_DLX, Limit
 from amqpd.wire.table import Table
 
 DEFAULT_DELIVERY_LIMIT: Final = 20  # of quorum queues
@@ -19,8 +20,6 @@ DEFAULT_DELIVERY_LIMIT: Final = 20  # of quorum queues
 DEFAULT_SEGMENT_SIZE: Final = 64 * 1024 * 1024
 DEFAULT_FILTER_SIZE: Final = 16  # octets
 
-REJECT_PUBLISH: Final = "reject-publish"
-REJECT_PUBLISH_DLX: Final = "reject-publish-dlx"
 AT_LEAST_ONCE: Final = "at-least-once"
 
 
@@ -39,6 +38,7 @@ class QueueSettings:
         max_length: messages.
         max_length_bytes: octets of message bodies; of a stream, of its log.
         overflow: drop-head, reject-publish or reject-publish-dlx; of a quorum queue never the last.
+        limit: what the three before come to.
         dead_letter_exchange: "" is the default exchange; None is no dead lettering.
         dead_letter_routing_key: None keeps the message's own keys.
         dead_letter_strategy: at-least-once only where the queue is able to.
@@ -62,6 +62,7 @@ class QueueSettings:
         else:
             self.max_length_bytes = _least(arguments.max_length_bytes, max_bytes)
         self.overflow = _overflow(queue_type, arguments, _text(definition, "overflow"))
+        self.limit = Limit(self.max_length, self.max_length_bytes, self.overflow)
         self.dead_letter_exchange = _either(arguments.dead_letter_exchange, _text(definition, "dead-letter-exchange"))
         self.dead_letter_routing_key = _either(
             arguments.dead_letter_routing_key, _text(definition, "dead-letter-routing-key")

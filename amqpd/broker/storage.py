@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, final
 from mypy_extensions import i64
 
 from amqpd.broker.queues.disk import Disk
-from amqpd.broker.queues.room import NOTHING, Room
+from amqpd.broker.queues.room import NOTHING, Room, endless_room
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.settings import QueueSettings
 from amqpd.catalog.catalog import Catalog, CatalogWrite
@@ -52,6 +52,7 @@ class Storage:
         self._memory: Disk | None = None  # what streams have instead of a disk
         self.restoring = False  # what is created now comes from the catalog
         self.on_queue_failure: Callable[[str, OSError], None] | None = None
+        self._endless = endless_room()
         self._topology = CatalogMember(self)
         self._discards = Discards(disk) if disk is not None else None
         self._changed: i64 = SAFE  # the commit with the last change of the topology
@@ -63,9 +64,13 @@ class Storage:
 
     # Messages.
 
-    def room(self, folder: str, keeps: i64, on_failure: Callable[[OSError], None]) -> Room:
-        """The room of a queue; folder is empty for one that does not outlive the process."""
-        return Room(self.disk, folder, keeps if folder else NOTHING, on_failure)
+    def room(
+        self, name: str, folder: str, keeps: i64, most_deliveries: i64, on_failure: Callable[[str, OSError], None]
+    ) -> Room:
+        """The room of a queue, see Room; folder is empty for one that does not outlive the process."""
+        if self.disk is None:
+            return self._endless
+        return Room(self.disk, folder, keeps if folder else NOTHING, on_failure, name, most_deliveries)
 
     def stream_store(
         self,

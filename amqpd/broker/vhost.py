@@ -28,7 +28,7 @@ from amqpd.broker.outbox import Outbox
 from amqpd.broker.policy import Policies, Policy
 from amqpd.broker.queues.base import Owner, Queue, QueueHost, QueueSpec
 from amqpd.broker.queues.reply import ReplyQueue
-from amqpd.broker.queues.room import Room, cannot_fail
+from amqpd.broker.queues.room import Room
 from amqpd.broker.queues.sink import MessageSink, as_sinks
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.queues.types import QUEUE_TYPES
@@ -82,6 +82,7 @@ class VHost(QueueHost, ExchangeHost):
         self._by_name: dict[str, Destination] = {}  # what the default exchange reaches: queues and reply queues
         self._sources: dict[Destination, dict[Exchange, None]] = {}  # who has bindings to this destination
         self._last_settings: MadeSettings | None = None
+        self._on_queue_failure: Callable[[str, OSError], None] = self._queue_failed  # one for all: each is an object
         self._dead_letters = DeadLetters(self)
         self._storage = context.storage  # that is told of changes
         self.exchanges[""] = DefaultExchange(self._by_name)
@@ -303,17 +304,14 @@ class VHost(QueueHost, ExchangeHost):
         for queue in list(owner.exclusive_queues):
             self.delete_queue(queue)
 
-    def room(self, name: str, spec: QueueSpec, keeps: i64) -> Room:
-        storage = self.context.storage
-        if storage.disk is None:
-            return storage.room(spec.folder, keeps, cannot_fail)
-        return storage.room(spec.folder, keeps, lambda error: self._queue_failed(name, error))
+    def room(self, name: str, spec: QueueSpec, keeps: i64, most_deliveries: i64) -> Room:
+        return self.context.storage.room(name, spec.folder, keeps, most_deliveries, self._on_queue_failure)
 
     def stream_store(
         self, name: str, spec: QueueSpec, settings: QueueSettings, on_end: Callable[[], None]
     ) -> StreamStore:
         return self.context.storage.stream_store(
-            spec.folder, settings, on_end, lambda error: self._queue_failed(name, error)
+            spec.folder, settings, on_end, lambda error: self._on_queue_failure(name, error)
         )
 
     def partition_of(self, queue: Queue) -> int:

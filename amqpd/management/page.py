@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Final
 
 from amqpd.management.answer import ABSENT, Columns, Listing
 from amqpd.management.errors import APIError, BadRequest
-from amqpd.management.matching import matching
+from amqpd.management.matching import containing, matching
 from amqpd.management.request import Request
 from amqpd.management.slices import Slices
 
@@ -105,9 +104,10 @@ async def filtered(request: Request, listing: Listing, items: Sequence[object], 
         return items
     names = await slices.all_of(map(listing.name, items))
     if request.flag("use_regex"):
-        return [items[place] for place in await matching(wanted, names, request.node.clock)]
-    folded = wanted.casefold()
-    return list(compress(items, await slices.all_of(folded in name.casefold() for name in names)))
+        places = await matching(wanted, names, request.node.clock, slices)
+    else:
+        places = await containing(wanted, names, slices)
+    return [items[place] for place in places]
 
 
 class Choice:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Final
+
+# One for all: json.dumps() makes one for each call, which is a fifth of the time that a row takes.
+ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def pieces(document: object) -> Iterator[str]:
@@ -40,4 +44,4 @@ def elements(value: object) -> Iterator[str]:
 
 def dumps(value: object) -> str:
     """A value as JSON, without blanks."""
-    return json.dumps(value, separators=(",", ":"))
+    return ENCODER.encode(value)

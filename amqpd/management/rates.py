@@ -105,7 +105,15 @@ class Rates:
 
     def details(self, subject: Subject, counts: Mapping[str, int], asked: Asked | None = None) -> dict[str, object]:
         """The counts of one subject, each with its ``_details``; see sums()."""
-        return self.sums([(subject, counts)], asked)
+        if asked is not None:
+            return self.sums([(subject, counts)], asked)
+        history = self._histories.get(subject)  # rows are made of this: once for all of its counters
+        found: dict[str, object] = {}
+        for name, count in counts.items():
+            change = 0 if history is None else history.series[0].change(name, self._tick)
+            found[name] = count
+            found[f"{name}_details"] = {"rate": change / TICK_SECONDS}
+        return found
 
     def sums(self, parts: Sequence[Part], asked: Asked | None = None) -> dict[str, object]:
         """The counts of several subjects together, each with its ``_details``.

@@ -6,6 +6,7 @@ Rule: every key that comes from a counter of the core is made here, and its ``_d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from amqpd.broker.counters import ExchangeTraffic
 from amqpd.broker.queues.base import Queue
@@ -14,18 +15,23 @@ from amqpd.management.answer import ABSENT, Column
 from amqpd.management.node import Node
 from amqpd.management.rates import Part
 from amqpd.management.request import Request
+from amqpd.management.slices import STEP, Slices
 from amqpd.management.subjects import (
     Subject,
     both_sides,
     channel_counts,
     connection_counts,
     exchange_counts,
+    lengths,
     queue_counts,
     queue_lengths,
 )
 from amqpd.management.values import moment
 from amqpd.protocol.channel import Channel
 from amqpd.protocol.connection import Connection
+
+T = TypeVar("T", bound=Subject)
+NO_RATE: Final = {"rate": 0.0}
 
 
 def stats_of(request: Request, subject: Subject, counts: Mapping[str, int]) -> object:
@@ -83,6 +89,32 @@ def vhost_stats(request: Request, vhost: VHost) -> object:
     return stats_of(request, vhost.totals, both_sides(vhost.totals.traffic()))
 
 
+async def vhost_lengths(vhost: VHost, slices: Slices) -> dict[str, int]:
+    """How many messages are in the queues of a virtual host, and with their consumers. There may be many queues."""
+    ready = unacknowledged = 0
+    for number, queue in enumerate(list(vhost.queues.values())):
+        ready += queue.message_count
+        unacknowledged += queue.unacknowledged
+        if number % STEP == 0:
+            await slices.next()
+    return lengths(ready, unacknowledged)
+
+
+def vhost_octets(request: Request, vhost: VHost, name: str) -> int:
+    """What all connections to a virtual host have received or sent, those included that are gone."""
+    live = sum(connection_counts(connection)[name] for connection in request.node.connections.in_vhost(vhost.name))
+    return live + int(getattr(vhost.totals.closed, name))
+
+
+def vhost_octet_details(request: Request, vhost: VHost, name: str) -> object:
+    """How that changes."""
+    live = request.node.connections.in_vhost(vhost.name)
+    parts: list[Part] = [(connection, {name: connection_counts(connection)[name]}) for connection in live]
+    if not parts:
+        return NO_RATE
+    return request.node.rates.sums(parts, request.ranges.get("data_rates"))[f"{name}_details"]
+
+
 def broker_stats(request: Request, vhosts: Sequence[VHost]) -> dict[str, object]:
     """The message_stats of several virtual hosts together, whatever has happened there."""
     parts: list[Part] = [(vhost.totals, both_sides(vhost.totals.traffic())) for vhost in vhosts]
@@ -95,12 +127,25 @@ def churn_stats(request: Request) -> dict[str, object]:
     return request.node.rates.details(counters, counters.churn.as_dict(), request.ranges.get("msg_rates"))
 
 
+def details_of(
+    request: Request, subject: T, name: str, ranges: str, counts: Callable[[T], Mapping[str, int]]
+) -> object:
+    """The details of one counter; counters are looked at only if samples are asked for.
+
+    Args:
+        ranges: how the parameters for the samples begin.
+    """
+    rates, asked = request.node.rates, request.ranges.get(ranges)
+    if asked is None:
+        return {"rate": rates.rate(subject, name)}
+    return rates.details(subject, {name: counts(subject)[name]}, asked)[f"{name}_details"]
+
+
 def length_details(name: str) -> Column:
     """A column: how a number of messages in a queue changes."""
 
     def column(request: Request, queue: Queue) -> object:
-        count = queue_lengths(queue)[name]
-        return request.node.rates.details(queue, {name: count}, request.ranges.get("lengths"))[f"{name}_details"]
+        return details_of(request, queue, name, "lengths", queue_lengths)
 
     return column
 
@@ -109,8 +154,7 @@ def octet_details(name: str) -> Column:
     """A column: how a number of octets of a connection changes."""
 
     def column(request: Request, connection: Connection) -> object:
-        counts = {name: connection_counts(connection)[name]}
-        return request.node.rates.details(connection, counts, request.ranges.get("data_rates"))[f"{name}_details"]
+        return details_of(request, connection, name, "data_rates", connection_counts)
 
     return column
 

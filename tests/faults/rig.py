@@ -56,7 +56,9 @@ class Rig:
         self.out: list[tuple[int, int, int]] = []  # lane, position and message
 
     def _lane(self, number: int) -> Lane:
-        room = Room(self.disk, f"queues/{number}", PERSISTENT, lambda _: self.failures.append(number))
+        room = Room(
+            self.disk, f"queues/{number}", PERSISTENT, lambda name, _: self.failures.append(int(name)), str(number)
+        )
         room.messages = IN_MEMORY
         lane = Lane(room)
         lane.recover()

@@ -13,7 +13,7 @@ from mypy_extensions import i64, trait
 
 from amqpd.broker.context import Context
 from amqpd.broker.counters import DISABLED, Sampled, Traffic
-from amqpd.broker.flow import Congestion
+from amqpd.broker.flow import HOLD_ABOVE, Congestion
 from amqpd.broker.message import Message
 from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.consumers import Consumer, ConsumerRing, Consumers
@@ -72,11 +72,12 @@ class QueueHost:
     name: str
     context: Context
 
-    def room(self, name: str, spec: QueueSpec, keeps: i64) -> Room:
+    def room(self, name: str, spec: QueueSpec, keeps: i64, most_deliveries: i64) -> Room:
         """The room for the messages of a queue that is being made.
 
         Args:
             keeps: which of them survive a restart, if the queue does.
+            most_deliveries: see Room.
         """
         raise NotImplementedError
 
@@ -133,7 +134,7 @@ class Queue(MessageSink, Sampled):
         self.settings = settings
         single = settings.single_active_consumer
         self.consumers: Consumers = SingleActiveConsumers(self.single_active_by_priority) if single else ConsumerRing()
-        self.congestion = Congestion(host.context)
+        self._congestion: Congestion | None = None  # made when there is some: most queues never see any
         self._pump = Pump(self)
         self._head_timer: HeadTimer | None = None
         self._idle_timer: IdleTimer | None = None
@@ -338,14 +339,17 @@ class Queue(MessageSink, Sampled):
         disk = self.context.storage.disk
         if disk is not None and disk.behind:
             disk.hold(publisher)
-        else:
-            self.congestion.hold(publisher)
+        elif self._congestion is not None:
+            self._congestion.hold(publisher)
 
     def check_congestion(self) -> None:
         """Decide whether publishers must be slowed; a type calls this at the end of each pump."""
         disk = self.context.storage.disk
         count, consumed = self.message_count, len(self.consumers) > 0
-        crowded = self.congestion.check(count, consumed)
+        congestion = self._congestion
+        if congestion is None and consumed and count > HOLD_ABOVE:
+            congestion = self._congestion = Congestion(self.context)
+        crowded = congestion is not None and congestion.check(count, consumed)
         self.crowded = crowded or (disk is not None and disk.behind)
         able = count == 0 or not consumed
         if not able or self._utilisation is not None:

@@ -12,7 +12,7 @@ from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.lane import Lane
 from amqpd.broker.queues.priorities import PriorityLanes
-from amqpd.broker.queues.room import PERSISTENT
+from amqpd.broker.queues.room import PERSISTENT, UNLIMITED
 from amqpd.broker.queues.sink import REFUSED
 from amqpd.broker.queues.work import WorkQueue
 from amqpd.broker.settings import QueueSettings
@@ -28,7 +28,7 @@ class ClassicQueue(WorkQueue):
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
         highest = settings.max_priority
-        room = host.room(name, spec, PERSISTENT)
+        room = host.room(name, spec, PERSISTENT, UNLIMITED)
         super().__init__(name, host, spec, settings, PriorityLanes(highest, room) if highest else Lane(room))
         self._plain = True  # neither TTL nor limit, and no disk that failed
         self._overfull = False  # messages came back under a limit

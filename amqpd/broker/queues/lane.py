@@ -14,17 +14,16 @@ before it.
 
 from __future__ import annotations
 
-import heapq
 from typing import Final, final
 
 from mypy_extensions import i64
 
 from amqpd.broker.message import Message
+from amqpd.broker.queues.ahead import Ahead
 from amqpd.broker.queues.backlog import Backlog
 from amqpd.broker.queues.dead import Dead
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.queues.room import ALL, NOTHING, Room
-from amqpd.broker.records import Stored
 from amqpd.log.commit import SAFE
 
 # The consumed front of the list is cut off when it is this long and at least half of the list.
@@ -52,9 +51,7 @@ class Lane(Ready):
         self._deadlines: list[i64] | None = None  # of _fresh, place by place
         self._front: i64 = 0  # index in _fresh of the oldest message
         self._front_position: i64 = 0  # of that message
-        self._returned: list[tuple[i64, i64, i64, Message]] = []  # heap of (position, deliveries, deadline, message)
-        self._page: list[Stored] = []  # the next one is the last in the list
-        self._ahead = False  # something stands before _fresh
+        self._ahead: Ahead | None = None  # while something stands before _fresh
         self._paged: i64 = 0
         self._paged_octets: i64 = 0
         self._next_paged: i64 = 0  # while something is paged, the next position
@@ -100,15 +97,16 @@ class Lane(Ready):
         return backlog.ticket if lasting and backlog is not None else SAFE
 
     def put_back(self, message: Message, position: i64, deliveries: i64, deadline: i64) -> None:
-        heapq.heappush(self._returned, (position, deliveries, deadline, message))
-        self._ahead = True
+        if self._ahead is None:
+            self._ahead = Ahead()
+        self._ahead.put_back(message, position, deliveries, deadline)
         self.count += 1
         self.octets += message.body_size
 
     def take(self) -> Message | None:
         # HOT: once per delivery
-        if self._ahead:
-            return self._take_ahead()
+        if self._ahead is not None:
+            return self._take_ahead(self._ahead)
         front = self._front
         if front >= len(self._fresh):
             return self._take_paged() if self._paged else None
@@ -127,10 +125,10 @@ class Lane(Ready):
         return message
 
     def head_deadline(self) -> i64:
-        if not self._ahead and self._paged and self._front >= len(self._fresh):
+        if self._ahead is None and self._paged and self._front >= len(self._fresh):
             self._load()
-        if self._ahead:
-            return self._returned[0][2] if self._returned_first() else self._page[-1].deadline
+        if self._ahead is not None:
+            return self._ahead.head_deadline()
         if self._deadlines is None or self._front >= len(self._fresh):
             return 0
         return self._deadlines[self._front]
@@ -140,10 +138,9 @@ class Lane(Ready):
         backlog = self._backlog
         if backlog is not None:
             if self.stored:
-                for position, _, _, _ in self._returned:
-                    backlog.settle(position)
-                for stored in self._page:
-                    backlog.settle(stored.position)
+                if self._ahead is not None:
+                    for position in self._ahead.positions():
+                        backlog.settle(position)
                 backlog.settle_range(self._front_position, self._front_position + len(self._fresh) - self._front - 1)
             if self._paged:
                 backlog.skip_to(self._next_paged)
@@ -154,9 +151,7 @@ class Lane(Ready):
         self._fresh.clear()
         self._deadlines = None
         self._front = 0
-        self._returned.clear()
-        self._page.clear()
-        self._ahead = False
+        self._ahead = None
         self._nothing_paged()
         self.count = 0
         self.octets = 0
@@ -171,16 +166,17 @@ class Lane(Ready):
         return self._next_position() - self._first
 
     def head(self) -> Message | None:
-        if self._ahead:
-            return self._returned[0][3] if self._returned_first() else self._page[-1].message
+        if self._ahead is not None:
+            return self._ahead.head()
         return self._fresh[self._front] if self._front < len(self._fresh) else None
 
     def paged(self) -> tuple[i64, i64]:
         return self._paged, self._paged_octets
 
     def handed_out(self) -> i64:
-        if self._page:
-            return self._page[-1].position
+        next_of_page: i64 = -1 if self._ahead is None else self._ahead.next_of_page()
+        if next_of_page >= 0:
+            return next_of_page
         if self._paged and self._front >= len(self._fresh) and self._backlog is not None:
             return self._backlog.next_to_read
         return self._front_position
@@ -248,35 +244,22 @@ class Lane(Ready):
             del self._deadlines[:size]
         self._front = 0
 
-    def _returned_first(self) -> bool:
-        """Of what stands before the fresh ones, the next is a returned one."""
-        if not self._returned:
-            return False
-        return not self._page or self._returned[0][0] < self._page[-1].position
-
-    def _take_ahead(self) -> Message:
-        if self._returned_first():
-            position, deliveries, deadline, message = heapq.heappop(self._returned)
-            self.position = position
-            self.deliveries = deliveries
-            self.deadline = deadline
-        else:
-            stored = self._page.pop()
-            self.position = stored.position
-            self.deliveries = stored.deliveries
-            self.deadline = stored.deadline
-            message = stored.message
-        if not self._page and not self._returned:
-            self._ahead = False
-        if self.deliveries:
-            self.leaves_again(self.position, self.deliveries + 1)
+    def _take_ahead(self, ahead: Ahead) -> Message:
+        position, deliveries, deadline, message = ahead.take()
+        self.position = position
+        self.deliveries = deliveries
+        self.deadline = deadline
+        if ahead.empty:
+            self._ahead = None
+        if deliveries:
+            self.leaves_again(position, deliveries + 1)
         self.count -= 1
         self.octets -= message.body_size
         return message
 
     def _take_paged(self) -> Message | None:
         self._load()
-        return self._take_ahead() if self._ahead else None
+        return None if self._ahead is None else self._take_ahead(self._ahead)
 
     def _load(self) -> None:
         """Read the next page. What cannot be read any more is lost, and does not count."""
@@ -288,9 +271,9 @@ class Lane(Ready):
         for stored in page:
             self._paged -= 1
             self._paged_octets -= stored.message.body_size
-        page.reverse()
-        self._page = page
-        self._ahead = len(page) > 0
+        if page:
+            self._ahead = Ahead()
+            self._ahead.turn_to(page)
         if self._paged <= 0:
             self._lose_paged()
             self._fresh.clear()  # new messages join the fresh ones again

@@ -9,21 +9,27 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from amqpd.broker.settings import REJECT_PUBLISH, REJECT_PUBLISH_DLX, QueueSettings
-
+REJECT_PUBLISH: Final = "reject-publish"
+REJECT_PUBLISH_DLX: Final = "reject-publish-dlx"
 NONE: Final = -1
 
 
 @final
 class Limit:
-    """The limits that settings set."""
+    """The limits that settings set; all queues with the same settings share them.
 
-    def __init__(self, settings: QueueSettings) -> None:
-        self._messages: i64 = NONE if settings.max_length is None else settings.max_length
-        self._octets: i64 = NONE if settings.max_length_bytes is None else settings.max_length_bytes
+    Args:
+        max_length: messages.
+        max_length_bytes: octets of their bodies.
+        overflow: drop-head, reject-publish or reject-publish-dlx.
+    """
+
+    def __init__(self, max_length: int | None, max_length_bytes: int | None, overflow: str) -> None:
+        self._messages: i64 = NONE if max_length is None else max_length
+        self._octets: i64 = NONE if max_length_bytes is None else max_length_bytes
         self.any = self._messages != NONE or self._octets != NONE
-        self.buries = settings.overflow == REJECT_PUBLISH_DLX  # what is rejected is dead-lettered
-        self.rejects = self.any and (self.buries or settings.overflow == REJECT_PUBLISH)
+        self.buries = overflow == REJECT_PUBLISH_DLX  # what is rejected is dead-lettered
+        self.rejects = self.any and (self.buries or overflow == REJECT_PUBLISH)
         self.drops = self.any and not self.rejects
 
     def exceeded(self, messages: i64, octets: i64) -> bool:

@@ -17,7 +17,7 @@ from amqpd.broker.queues.base import QueueHost, QueueSpec
 from amqpd.broker.queues.dead import NO_REASON
 from amqpd.broker.queues.delivery import Delivery
 from amqpd.broker.queues.quorum_lanes import QuorumLanes
-from amqpd.broker.queues.room import ALL
+from amqpd.broker.queues.room import ALL, UNLIMITED
 from amqpd.broker.queues.shelf import Shelf
 from amqpd.broker.queues.sink import REFUSED
 from amqpd.broker.queues.work import WorkQueue
@@ -42,9 +42,8 @@ class QuorumQueue(WorkQueue):
     honours_exclusive_consumers: ClassVar[bool] = False
 
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings) -> None:
-        room = host.room(name, spec, ALL)
-        if settings.delivery_limit is not None:
-            room.most_deliveries = settings.delivery_limit
+        limit = settings.delivery_limit
+        room = host.room(name, spec, ALL, UNLIMITED if limit is None else i64(limit))
         self._lanes = QuorumLanes(room)
         super().__init__(name, host, spec, settings, self._lanes)
         self._shelf = Shelf(self)

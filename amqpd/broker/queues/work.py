@@ -13,7 +13,6 @@ from amqpd.broker.expiration import deadline_of
 from amqpd.broker.message import Message
 from amqpd.broker.queues.base import Queue, QueueHost, QueueSpec
 from amqpd.broker.queues.delivery import Delivery
-from amqpd.broker.queues.overflow import Limit
 from amqpd.broker.queues.ready import Ready
 from amqpd.broker.settings import QueueSettings
 
@@ -28,12 +27,12 @@ class WorkQueue(Queue):
     def __init__(self, name: str, host: QueueHost, spec: QueueSpec, settings: QueueSettings, ready: Ready) -> None:
         super().__init__(name, host, spec, settings)
         self._ready = ready
-        self._limit = Limit(settings)
+        self._limit = settings.limit
         self._timed = False  # some message has a deadline
 
     def apply(self, settings: QueueSettings) -> None:
         super().apply(settings)
-        self._limit = Limit(settings)
+        self._limit = settings.limit
 
     @property
     def message_count(self) -> int:

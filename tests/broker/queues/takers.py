@@ -9,7 +9,7 @@ from amqpd.broker.publisher import Publisher
 from amqpd.broker.queues.base import Owner, Queue, QueueSpec
 from amqpd.broker.queues.consumers import Consumer
 from amqpd.broker.queues.delivery import Delivery
-from amqpd.broker.queues.room import NOTHING, Room
+from amqpd.broker.queues.room import Room, endless_room
 from amqpd.broker.queues.sink import REFUSED, MessageSink
 from amqpd.wire.properties import EMPTY_PROPERTIES, Properties
 from amqpd.wire.table import EMPTY_TABLE, Table
@@ -98,12 +98,12 @@ def queue_spec(
 
 def memory_room() -> Room:
     """Room without end, and no disk."""
-    return Room(None, "", NOTHING, never_fails)
+    return endless_room()
 
 
-def never_fails(error: OSError) -> None:
+def never_fails(name: str, error: OSError) -> None:
     """For rooms whose disk does not fail."""
-    raise AssertionError(error)
+    raise AssertionError(name, error)
 
 
 def accepts(sink: MessageSink, published: Message) -> bool:

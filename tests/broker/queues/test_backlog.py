@@ -375,7 +375,7 @@ def test_a_whole_record_that_is_no_message_is_left_out_and_told_of(payload: byte
     disk = Disk(files, Commits(turn, Timers(clock)), clock, True)
     damages: list[Damage] = []
     disk.on_damage = damages.append
-    lane = Lane(Room(disk, "queues/1", PERSISTENT_ONLY, lambda error: None))
+    lane = Lane(Room(disk, "queues/1", PERSISTENT_ONLY, lambda name, error: None))
     lane.recover()
     found = [lane.take(), lane.take(), lane.take()]
     assert [taken.body for taken in found if taken is not None] == [b"0", b"2"]

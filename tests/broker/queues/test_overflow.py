@@ -22,7 +22,7 @@ TYPES = pytest.mark.parametrize("kind", ["classic", "quorum"])
 def limit_of(**arguments: object) -> Limit:
     """The limit that a classic queue's arguments make."""
     table = Table.of({"x-" + key.replace("_", "-"): value for key, value in arguments.items()})
-    return Limit(effective_settings("classic", QueueArguments.of(table), None, None))
+    return effective_settings("classic", QueueArguments.of(table), None, None).limit
 
 
 def filled(queue: Queue, *bodies: bytes) -> list[bool]:
