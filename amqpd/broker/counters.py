@@ -147,9 +147,14 @@ class Counted:
 
 @final
 class Totals(Sampled):
-    """The traffic of everything that belongs to a virtual host, whether it is still there or not."""
+    """The traffic of everything that belongs to a virtual host, whether it is still there or not.
+
+    Attributes:
+        closed: the octets of connections that are gone.
+    """
 
     def __init__(self) -> None:
+        self.closed = Octets()
         self.sampled: i64 = 0
         self.active_at: i64 = 0
         self._past = Traffic()

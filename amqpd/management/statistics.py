@@ -6,7 +6,7 @@ Rule: every key that comes from a counter of the core is made here, and its ``_d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from amqpd.broker.counters import ExchangeTraffic
 from amqpd.broker.queues.base import Queue
@@ -15,12 +15,14 @@ from amqpd.management.answer import ABSENT, Column
 from amqpd.management.node import Node
 from amqpd.management.rates import Part
 from amqpd.management.request import Request
+from amqpd.management.slices import STEP, Slices
 from amqpd.management.subjects import (
     Subject,
     both_sides,
     channel_counts,
     connection_counts,
     exchange_counts,
+    lengths,
     queue_counts,
     queue_lengths,
 )
@@ -29,6 +31,7 @@ from amqpd.protocol.channel import Channel
 from amqpd.protocol.connection import Connection
 
 T = TypeVar("T", bound=Subject)
+NO_RATE: Final = {"rate": 0.0}
 
 
 def stats_of(request: Request, subject: Subject, counts: Mapping[str, int]) -> object:
@@ -84,6 +87,32 @@ def channel_stat(request: Request, channel: Channel, key: str) -> object:
 def vhost_stats(request: Request, vhost: VHost) -> object:
     """The message_stats of a virtual host."""
     return stats_of(request, vhost.totals, both_sides(vhost.totals.traffic()))
+
+
+async def vhost_lengths(vhost: VHost, slices: Slices) -> dict[str, int]:
+    """How many messages are in the queues of a virtual host, and with their consumers. There may be many queues."""
+    ready = unacknowledged = 0
+    for number, queue in enumerate(list(vhost.queues.values())):
+        ready += queue.message_count
+        unacknowledged += queue.unacknowledged
+        if number % STEP == 0:
+            await slices.next()
+    return lengths(ready, unacknowledged)
+
+
+def vhost_octets(request: Request, vhost: VHost, name: str) -> int:
+    """What all connections to a virtual host have received or sent, those included that are gone."""
+    live = sum(connection_counts(connection)[name] for connection in request.node.connections.in_vhost(vhost.name))
+    return live + int(getattr(vhost.totals.closed, name))
+
+
+def vhost_octet_details(request: Request, vhost: VHost, name: str) -> object:
+    """How that changes."""
+    live = request.node.connections.in_vhost(vhost.name)
+    parts: list[Part] = [(connection, {name: connection_counts(connection)[name]}) for connection in live]
+    if not parts:
+        return NO_RATE
+    return request.node.rates.sums(parts, request.ranges.get("data_rates"))[f"{name}_details"]
 
 
 def broker_stats(request: Request, vhosts: Sequence[VHost]) -> dict[str, object]:

@@ -328,6 +328,7 @@ class Connection(FrameHandler, Sampled):
         self.services.connections.remove(self)
         if self.session is not None:
             self._count_closed(self.context.counters.closed)
+            self._count_closed(self.session.vhost.totals.closed)
         self.channels.close_all()
         self._alarms.forget(self.throttle)
         if self.session is not None:

@@ -41,6 +41,10 @@ class Connections:
         """In the order in which they were opened."""
         return list(self._open)
 
+    def in_vhost(self, name: str) -> list[Connection]:
+        """Those to a virtual host."""
+        return list(self._by_vhost.get(name, ()))
+
     def of_vhost(self, name: str) -> int:
         """How many there are to a virtual host."""
         return len(self._by_vhost.get(name, ()))

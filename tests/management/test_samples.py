@@ -41,9 +41,8 @@ MISSING = {
     r".*_details\.rate|.*_details": "rates need two samples: test_statistics.py",
     r"(.*\.)?idle_since": "is there only after some idle time",
     r"backing_queue_status|recoverable_slaves": "parts of a queue that RabbitMQ 4 does not have any more either",
-    r"head_message_timestamp": "the head of a queue may be on the disk",
-    r"message_bytes_(paged_out|persistent|ram)": "octets are not counted apart by where they are",
-    r"messages_(paged_out|persistent|ram|ready_ram|unacknowledged_ram)": "neither are messages",
+    r"message_bytes_persistent": "octets are not counted apart by whether they are to last",
+    r"messages_persistent": "neither are messages",
     r"contexts\.cowboy_opts|contexts\.protocol|listeners\.socket_opts\..*": "parts of RabbitMQ's HTTP server",
     r"extensions\.javascript|javascript": "there is no web UI that could be extended",
     r"cluster_links\..*": "there is no cluster",
@@ -135,6 +134,7 @@ PATHS = {
     "queue_one_stream": "/queues/%2F/stream",
     "queues_paginated": "/queues?page=1&columns=messages,name,message_stats.publish_details.rate",
     "queues_vhost": "/queues/%2F",
+    "vhost_one": "/vhosts/%2F",
     "whoami": "/whoami",
 }
 

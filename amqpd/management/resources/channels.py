@@ -13,7 +13,7 @@ from amqpd.management.resources.connections import find as find_connection
 from amqpd.management.resources.consumers import channel_consumers, channel_details
 from amqpd.management.resources.queues import GARBAGE_COLLECTION
 from amqpd.management.router import route
-from amqpd.management.statistics import channel_stat, channel_stats, idle_since
+from amqpd.management.statistics import NO_RATE, channel_stat, channel_stats, idle_since
 from amqpd.management.values import text
 from amqpd.protocol.channel import Channel, ChannelState
 from amqpd.protocol.connection import Connection
@@ -74,6 +74,7 @@ COLUMNS: Final = Columns(
         "pending_raft_commands": lambda request, channel: 0,
         "prefetch_count": lambda request, channel: channel.prefetch,
         "reductions": lambda request, channel: 0,
+        "reductions_details": lambda request, channel: NO_RATE,
         "state": state,
         "transactional": lambda request, channel: channel.transaction is not None,
         "user": lambda request, channel: text(channel.session.user.name),

@@ -11,7 +11,7 @@ from amqpd.management.errors import Missing, NotAuthorised
 from amqpd.management.request import Request
 from amqpd.management.resources.queues import GARBAGE_COLLECTION
 from amqpd.management.router import route
-from amqpd.management.statistics import octet_details
+from amqpd.management.statistics import NO_RATE, octet_details
 from amqpd.management.values import plain, text
 from amqpd.protocol.connection import Connection
 from amqpd.protocol.events import PROTOCOL
@@ -87,6 +87,7 @@ COLUMNS: Final = Columns(
         "recv_oct": lambda request, connection: int(connection.received),
         "recv_oct_details": octet_details("recv_oct"),
         "reductions": lambda request, connection: 0,
+        "reductions_details": lambda request, connection: NO_RATE,
         "send_cnt": lambda request, connection: int(connection.output.writes),
         "send_oct": lambda request, connection: int(connection.output.sent),
         "send_oct_details": octet_details("send_oct"),

@@ -165,17 +165,11 @@ def free_disk(node: Node) -> int:
 
 
 def contexts(node: Node) -> list[dict[str, object]]:
-    """What is served over HTTP."""
+    """What is served over HTTP: each port once, on however many addresses it listens."""
+    ports = dict.fromkeys(listener.port for listener in node.listeners if listener.protocol in ("http", "https"))
     return [
-        {
-            "description": "RabbitMQ Management",
-            "node": node.name,
-            "path": "/",
-            "port": str(listener.port),
-            "ssl_opts": [],
-        }
-        for listener in node.listeners
-        if listener.protocol in ("http", "https")
+        {"description": "RabbitMQ Management", "node": node.name, "path": "/", "port": str(port), "ssl_opts": []}
+        for port in ports
     ]
 
 

@@ -17,8 +17,8 @@ from amqpd.management.resources.channels import channels_of
 from amqpd.management.resources.connections import visible
 from amqpd.management.resources.nodes import contexts, exchange_types
 from amqpd.management.router import route
-from amqpd.management.slices import STEP, Slices
-from amqpd.management.statistics import broker_stats, churn_stats
+from amqpd.management.slices import Slices
+from amqpd.management.statistics import broker_stats, churn_stats, vhost_lengths
 from amqpd.management.subjects import RETENTION, lengths
 from amqpd.protocol.handshake import COMPATIBLE_VERSION, PRODUCT
 
@@ -88,15 +88,7 @@ def message_stats(request: Request, vhosts: list[VHost]) -> dict[str, object]:
 async def queue_totals(request: Request, vhosts: list[VHost]) -> dict[str, object]:
     """The messages in all queues of these virtual hosts."""
     slices = Slices(request.node.clock)
-    parts: list[Part] = []
-    for vhost in vhosts:
-        ready = unacknowledged = 0
-        for number, queue in enumerate(list(vhost.queues.values())):
-            ready += queue.message_count
-            unacknowledged += queue.unacknowledged
-            if number % STEP == 0:
-                await slices.next()
-        parts.append((vhost.totals, lengths(ready, unacknowledged)))
+    parts: list[Part] = [(vhost.totals, await vhost_lengths(vhost, slices)) for vhost in vhosts]
     if not parts:
         return {**lengths(0, 0)}
     return request.node.rates.sums(parts, request.ranges.get("lengths"))

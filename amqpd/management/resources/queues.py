@@ -17,7 +17,7 @@ from amqpd.management.request import Request
 from amqpd.management.resources.bindings import listing as binding_listing
 from amqpd.management.resources.consumers import queue_consumers
 from amqpd.management.router import route
-from amqpd.management.statistics import idle_since, length_details, queue_stat, queue_stats
+from amqpd.management.statistics import NO_RATE, idle_since, length_details, queue_stat, queue_stats
 from amqpd.management.values import clean, plain, text
 from amqpd.wire.methods import make
 
@@ -76,6 +76,16 @@ def capacity(request: Request, queue: Queue) -> float:
     return queue.utilisation
 
 
+def ready_in_memory(queue: Queue) -> int:
+    """Ready messages that are not on the disk only."""
+    return queue.message_count - queue.paged[0]
+
+
+def octets_in_memory(request: Request, queue: Queue) -> int:
+    """Octets of their bodies, and of those with consumers."""
+    return queue.ready_octets - queue.paged[1] + queue.unacknowledged_octets
+
+
 def exclusive_tag(request: Request, queue: Queue) -> object:
     """The tag of the consumer that has the queue for itself."""
     return next((text(consumer.tag) for consumer in queue.consumers.all() if consumer.exclusive), None)
@@ -109,6 +119,7 @@ COLUMNS: Final = Columns(
         "auto_delete": lambda request, queue: queue.spec.auto_delete,
         "consumer_capacity": of_types(COUNTED, capacity),
         "consumer_utilisation": of_types(COUNTED, capacity),
+        "head_message_timestamp": of_types(CLASSIC, lambda request, queue: queue.head_timestamp),
         "idle_since": idle_since,
         "consumers": lambda request, queue: len(queue.consumers),
         "durable": lambda request, queue: queue.spec.durable,
@@ -121,6 +132,8 @@ COLUMNS: Final = Columns(
         "memory": lambda request, queue: QUEUE_OBJECT + queue.ready_octets,
         "message_bytes": of_types(COUNTED, lambda request, queue: queue.ready_octets + queue.unacknowledged_octets),
         "message_bytes_dlx": of_types(QUORUM, lambda request, queue: 0),
+        "message_bytes_paged_out": of_types(CLASSIC, lambda request, queue: queue.paged[1]),
+        "message_bytes_ram": of_types(COUNTED, octets_in_memory),
         "message_bytes_ready": of_types(COUNTED, lambda request, queue: queue.ready_octets),
         "message_bytes_unacknowledged": of_types(COUNTED, lambda request, queue: queue.unacknowledged_octets),
         "message_stats": queue_stats,
@@ -129,6 +142,10 @@ COLUMNS: Final = Columns(
         "messages_ready_details": length_details("messages_ready"),
         "messages_unacknowledged_details": length_details("messages_unacknowledged"),
         "messages_dlx": of_types(QUORUM, lambda request, queue: 0),
+        "messages_paged_out": of_types(CLASSIC, lambda request, queue: queue.paged[0]),
+        "messages_ram": of_types(COUNTED, lambda request, queue: ready_in_memory(queue) + queue.unacknowledged),
+        "messages_ready_ram": of_types(CLASSIC, lambda request, queue: ready_in_memory(queue)),
+        "messages_unacknowledged_ram": of_types(CLASSIC, lambda request, queue: queue.unacknowledged),
         "messages_ready": lambda request, queue: queue.message_count,
         "messages_unacknowledged": lambda request, queue: queue.unacknowledged,
         "name": lambda request, queue: text(queue.name),
@@ -140,6 +157,7 @@ COLUMNS: Final = Columns(
         "policy": lambda request, queue: policy_name(policies_of(request, queue)[0]),
         "readers": of_types(STREAM, lambda request, queue: {request.node.name: len(queue.consumers)}),
         "reductions": lambda request, queue: 0,
+        "reductions_details": lambda request, queue: NO_RATE,
         "single_active_consumer_ctag": of_types(QUORUM, active_tag),
         "single_active_consumer_tag": of_types(CLASSIC, active_tag),
         "state": state,

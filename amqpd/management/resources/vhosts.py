@@ -2,48 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from amqpd.auth.permissions import Permission
 from amqpd.broker.metadata import VHostMetadata
+from amqpd.broker.vhost import VHost
 from amqpd.definitions.exporting import metadata_of
-from amqpd.management.answer import DONE, Answer, Columns, Listing, One, put_answer
+from amqpd.management.answer import DONE, Answer, Column, Columns, Listing, One, put_answer
 from amqpd.management.auth import Tag, visible_vhosts
 from amqpd.management.errors import APIError, BadRequest, Missing
 from amqpd.management.request import Request
 from amqpd.management.router import route
 from amqpd.management.slices import Slices
-from amqpd.management.statistics import vhost_stats
+from amqpd.management.statistics import details_of, vhost_lengths, vhost_octet_details, vhost_octets, vhost_stats
 from amqpd.management.words import words
 
 UNDEFINED: Final = "undefined"  # RabbitMQ's word for no default queue type
 PROTECTED: Final = "Cannot delete virtual host '{}': it is protected from deletion. To remove the protection, use {}"
 
 
+@dataclass(frozen=True)
+class Counted:
+    """A virtual host, and how many messages are in its queues."""
+
+    vhost: VHost
+    lengths: Mapping[str, int]
+
+
+def length_change(name: str) -> Column:
+    """A column: how a number of messages in all queues changes."""
+    return lambda request, item: details_of(request, item.vhost.totals, name, "lengths", lambda totals: item.lengths)
+
+
 COLUMNS: Final = Columns(
     {
-        "cluster_state": lambda request, vhost: {request.node.name: "running"},
-        "default_queue_type": lambda request, vhost: vhost.metadata.default_queue_type or UNDEFINED,
-        "description": lambda request, vhost: vhost.metadata.description,
-        "message_stats": vhost_stats,
-        "messages": lambda request, vhost: sum(queue.message_count for queue in vhost.queues.values()),
-        "metadata": lambda request, vhost: metadata_of(vhost),
-        "name": lambda request, vhost: vhost.name,
-        "protected_from_deletion": lambda request, vhost: vhost.metadata.protected,
-        "tags": lambda request, vhost: list(vhost.metadata.tags),
-        "tracing": lambda request, vhost: vhost.firehose.on,
+        "cluster_state": lambda request, item: {request.node.name: "running"},
+        "default_queue_type": lambda request, item: item.vhost.metadata.default_queue_type or UNDEFINED,
+        "description": lambda request, item: item.vhost.metadata.description,
+        "message_stats": lambda request, item: vhost_stats(request, item.vhost),
+        "messages": lambda request, item: item.lengths["messages"],
+        "messages_details": length_change("messages"),
+        "messages_ready": lambda request, item: item.lengths["messages_ready"],
+        "messages_ready_details": length_change("messages_ready"),
+        "messages_unacknowledged": lambda request, item: item.lengths["messages_unacknowledged"],
+        "messages_unacknowledged_details": length_change("messages_unacknowledged"),
+        "metadata": lambda request, item: metadata_of(item.vhost),
+        "name": lambda request, item: item.vhost.name,
+        "protected_from_deletion": lambda request, item: item.vhost.metadata.protected,
+        "recv_oct": lambda request, item: vhost_octets(request, item.vhost, "recv_oct"),
+        "recv_oct_details": lambda request, item: vhost_octet_details(request, item.vhost, "recv_oct"),
+        "send_oct": lambda request, item: vhost_octets(request, item.vhost, "send_oct"),
+        "send_oct_details": lambda request, item: vhost_octet_details(request, item.vhost, "send_oct"),
+        "tags": lambda request, item: list(item.vhost.metadata.tags),
+        "tracing": lambda request, item: item.vhost.firehose.on,
     }
 )
 
 
-def show_list(request: Request) -> Listing:
+async def show_list(request: Request) -> Listing:
     """The virtual hosts that the user may see."""
-    return Listing(COLUMNS, visible_vhosts(request.node, request.user), paged=True, name=lambda vhost: vhost.name)
+    slices = Slices(request.node.clock)
+    vhosts = visible_vhosts(request.node, request.user)
+    items = [Counted(vhost, await vhost_lengths(vhost, slices)) for vhost in vhosts]
+    return Listing(COLUMNS, items, paged=True, name=lambda item: item.vhost.name)
 
 
-def show(request: Request) -> One:
+async def show(request: Request) -> One:
     """One virtual host."""
-    return One(COLUMNS, request.vhost())
+    vhost = request.vhost()
+    return One(COLUMNS, Counted(vhost, await vhost_lengths(vhost, Slices(request.node.clock))))
 
 
 def put(request: Request) -> Answer:

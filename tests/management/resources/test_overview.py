@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pamqp import commands
 
+from amqpd.management.node import Listener
 from amqpd.net.tls import ShownCertificate
 from tests.management.api import API, error
 
@@ -220,3 +221,8 @@ def test_the_named_places_in_a_stream_are_its_tracking(api: API) -> None:
     client.send(1, commands.Basic.Consume, queue="s", arguments=arguments)
     assert api.get("/stream/%2F/s/tracking").json() == {"offsets": {"me": 0}, "writers": {}}
     assert api.get("/stream/%2F/nope/tracking").status_code == 404
+
+
+def test_a_port_is_one_context_on_however_many_addresses_it_listens(api: API) -> None:
+    api.node.listeners.append(Listener("http", "::1", 15672))
+    assert [found["port"] for found in api.get("/overview").json()["contexts"]] == ["15672"]

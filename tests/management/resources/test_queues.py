@@ -400,3 +400,17 @@ def test_an_unknown_queue_is_404_and_a_stream_is_not_got_from(api: API) -> None:
 def test_getting_needs_the_permission_to_read(filled: API) -> None:
     user = filled.add_user("u", "management", read="")
     assert error(filled.post("/queues/%2F/q/get", GET, user)) == (401, "not_authorised", "Access refused.")
+
+
+def test_a_row_tells_what_is_in_memory_and_when_its_head_was_made(api: API, client: Client) -> None:
+    client.declare("heads")
+    client.publish(1, "", "heads", b"123", Properties.of(timestamp=1_700_000_000))
+    client.publish(1, "", "heads", b"4")
+    row = api.get("/queues/%2F/heads").json()
+    assert row["head_message_timestamp"] == 1_700_000_000
+    assert (row["messages_ram"], row["messages_ready_ram"], row["messages_unacknowledged_ram"]) == (2, 2, 0)
+    client.send(1, commands.Basic.Get, queue="heads")
+    row = api.get("/queues/%2F/heads").json()
+    assert row["head_message_timestamp"] is None
+    assert (row["messages_ram"], row["messages_ready_ram"], row["messages_unacknowledged_ram"]) == (2, 1, 1)
+    assert (row["message_bytes_ram"], row["messages_paged_out"], row["message_bytes_paged_out"]) == (4, 0, 0)

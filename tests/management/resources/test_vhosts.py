@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pamqp import commands
 
 from tests.management.api import API, error
 
@@ -96,3 +97,26 @@ def test_vhosts_are_paged(api: API) -> None:
         api.put(f"/vhosts/{name}")
     found = api.get("/vhosts?page=2&page_size=2&columns=name").json()
     assert (found["total_count"], found["items"]) == (4, [{"name": "b"}, {"name": "c"}])
+
+
+def test_a_row_has_the_messages_of_all_queues_and_the_octets_of_all_connections(api: API) -> None:
+    world = api.world
+    gone, client = world.client(), world.client()
+    gone.open(1)
+    client.open(1)
+    for queue in ("a", "b"):
+        client.declare(queue)
+        client.publish(1, "", queue, b"x")
+        client.publish(1, "", queue, b"x")
+    client.send(1, commands.Basic.Get, queue="a")
+    gone.lose()
+    api.put("/vhosts/idle")
+    idle, row = api.get("/vhosts?sort=messages").json()
+    assert (row["messages"], row["messages_ready"], row["messages_unacknowledged"]) == (4, 3, 1)
+    both = [gone.connection, client.connection]
+    assert row["recv_oct"] == sum(connection.received for connection in both)
+    assert row["send_oct"] == sum(connection.output.sent for connection in both)
+    details = [name for name in row if name.endswith("_details")]
+    assert {row[name]["rate"] for name in details} == {0.0}
+    assert (idle["messages"], idle["recv_oct"], idle["send_oct_details"]) == (0, 0, {"rate": 0.0})
+    assert set(row) - set(idle) == {"message_stats"}
