@@ -311,7 +311,7 @@ def loading_of(config: Config, clock: Clock, logger: logging.Logger) -> Loading 
     """
     if config.definitions is None:
         return None
-    from amqpd.loading import Loading  # 0.7 MB of memory, which few need
+    from amqpd.loading import Loading  # 0.8 MB of memory, which few need
 
     return Loading(config.definitions, clock, logger, sys.stderr, config.definitions_skip_if_unchanged)
 
