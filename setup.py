@@ -29,6 +29,8 @@ COMPILED = (
     "amqpd/log",
     "amqpd/broker",
     "amqpd/protocol",
+    "amqpd/net/amqp.py",
+    "amqpd/net/driver.py",
     "amqpd/bench/client",
 )
 # Files of those packages that mypyc cannot take, each with its reason.

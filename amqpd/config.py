@@ -9,7 +9,6 @@ Rule: what may live here is reading and checking values. Nothing here acts on th
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -349,6 +348,8 @@ def parse_file(file: ConfigFile) -> dict[str, object]:
 
 def did_you_mean(key: str) -> str:
     """The end of a sentence about an unknown key: the option it looks like, if any."""
+    import difflib  # needed once, by whoever has made a mistake
+
     close = difflib.get_close_matches(key.lower().replace("-", "_"), SETTINGS, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 

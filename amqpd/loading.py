@@ -28,7 +28,7 @@ class Loading:
     """The files that a broker loads at its start.
 
     Args:
-        path: a file, or a directory with several; None loads nothing.
+        path: a file, or a directory with several.
         clock: tells when it takes long.
         logger: for what is imported and what is left out.
         stream: where the log goes; a bar is drawn if it is a terminal.
@@ -40,14 +40,14 @@ class Loading:
 
     def __init__(
         self,
-        path: Path | None,
+        path: Path,
         clock: Clock,
         logger: logging.Logger,
         stream: TextIO,
         skip_if_unchanged: bool = False,
     ) -> None:
-        self._files = [] if path is None else read_files(path)
-        self._skip = skip_if_unchanged and path is not None
+        self._files = read_files(path)
+        self._skip = skip_if_unchanged
         self._clock = clock
         self._logger = logger
         self._stream = stream
@@ -59,9 +59,8 @@ class Loading:
 
     def tell_of_first_user(self, name: str) -> None:
         """Log whether a new broker has its own user: who cannot log in afterwards should find out why."""
-        if self._files:
-            text = "not created, for the definitions bring users" if self.brings_users else "created"
-            event(self._logger, INFO, "definitions.first_user", user=name, state=text)
+        text = "not created, for the definitions bring users" if self.brings_users else "created"
+        event(self._logger, INFO, "definitions.first_user", user=name, state=text)
 
     def run(self, broker: Broker, users: UserStore) -> None:
         """Import all files, one after the other.

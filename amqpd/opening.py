@@ -9,9 +9,8 @@ from collections.abc import Callable
 
 from amqpd.broker.queues.disk import Disk
 from amqpd.broker.storage import Storage
-from amqpd.catalog.catalog import Catalog
 from amqpd.catalog.directory import DataDirectory
-from amqpd.catalog.faults import CatalogError
+from amqpd.catalog.error import CatalogError
 from amqpd.clock import Clock, Timers
 from amqpd.config import Config
 from amqpd.log.commit import PATIENCE_SECONDS, Commits
@@ -34,6 +33,8 @@ def open_storage(
     commits = Commits(Turn(), Timers(clock))
     if config.memory:
         return Storage(commits), None
+    from amqpd.catalog.catalog import Catalog  # SQLite: a megabyte of memory
+
     commits.patience = PATIENCE_SECONDS
     directory = DataDirectory.open(config.data_dir)
     syncs = config.sync == "fsync"

@@ -6,16 +6,17 @@ Rule: what may live here writes to the log or the terminal. It decides nothing.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from amqpd.broker.recovery import Progress
 from amqpd.clock import Clock
-from amqpd.definitions.importing import Import
 from amqpd.log.damage import Damage
 from amqpd.logs import INFO, WARNING, event
+
+if TYPE_CHECKING:
+    from amqpd.definitions.importing import Import
 
 # What takes longer tells how far it is, so often in the log, so often on a terminal.
 QUIET_SECONDS: Final = 1.0
@@ -88,7 +89,9 @@ class Teller:
 
     def _draw(self, text: str) -> None:
         """Put a text over the one that was drawn before."""
-        text = text[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be drawn over
+        from shutil import get_terminal_size  # it brings all compressors along, and few starts draw anything
+
+        text = text[: get_terminal_size().columns - 1]  # a line that wraps cannot be drawn over
         self._stream.write("\r" + text.ljust(self._drawn))
         self._stream.flush()
         self._drawn = len(text)

@@ -27,11 +27,10 @@ from amqpd.broker.broker import Broker
 from amqpd.broker.context import Context
 from amqpd.broker.recovery import Recovery
 from amqpd.catalog.directory import DataDirectory, DataDirectoryError
-from amqpd.catalog.faults import CatalogError
+from amqpd.catalog.error import CatalogError
 from amqpd.clock import Clock, SystemClock
 from amqpd.config import Config
-from amqpd.definitions.files import FileError
-from amqpd.loading import Loading
+from amqpd.definitions.faults import FileError
 from amqpd.log.damage import NewerFormat
 from amqpd.logs import ERROR, INFO, ROOT, WARNING, event
 from amqpd.management.node import Listener, Node
@@ -57,6 +56,8 @@ from amqpd.protocol.services import Services
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from amqpd.loading import Loading
 
 SHUTDOWN_REASON: Final = "broker forced connection closure with reason 'shutdown'"
 # Clients have so many seconds to answer connection.close, then their sockets are cut off.
@@ -97,13 +98,7 @@ class Server:
     def __init__(self, config: Config, clock: Clock, logger: logging.Logger) -> None:
         self.config = config
         self.clock = clock
-        self._loading = Loading(
-            config.definitions,
-            clock,
-            logger.getChild("definitions"),
-            sys.stderr,
-            config.definitions_skip_if_unchanged,
-        )
+        self._loading = loading_of(config, clock, logger.getChild("definitions"))
         self.certificates = certificates_of(config)  # before anything is opened
         self._report = StorageReport(clock, logger.getChild("storage"), sys.stderr)
         self.storage, self._directory = open_storage(config, clock, self._report.damaged)
@@ -160,7 +155,8 @@ class Server:
         self._metrics_sockets = bind_metrics(self.config)
         if self._directory is not None:
             self._recover(self._directory)
-        self._loading.run(self.broker, self.users)
+        if self._loading is not None:
+            self._loading.run(self.broker, self.users)
         self._driver = LoopDriver(self.context, asyncio.get_running_loop())
         MemoryWatch(self.broker, self.config.memory_limit(total_memory()), self._logger.getChild("memory"))
         self._listen(sockets)
@@ -236,11 +232,12 @@ class Server:
 
     def _seed(self) -> None:
         """Make what a new broker has; definitions with users stand in for its first user."""
-        if self._loading.brings_users:
+        if self._loading is not None and self._loading.brings_users:
             seed_vhost(self.broker)
         else:
             seed(self.broker, self.users, first_user_of(self.config))
-        self._loading.tell_of_first_user(self.config.default_user)
+        if self._loading is not None:
+            self._loading.tell_of_first_user(self.config.default_user)
 
     def _recover(self, directory: DataDirectory) -> None:
         """Bring back what is in the data directory, and let everything that changes from now on go there."""
@@ -304,6 +301,19 @@ class Server:
         except OSError as error:
             event(self._logger, ERROR, "storage.unclosed", error=str(error))
         self._directory.close()
+
+
+def loading_of(config: Config, clock: Clock, logger: logging.Logger) -> Loading | None:
+    """What loads the definitions that the configuration names, if it names any.
+
+    Raises:
+        FileError: they cannot be read.
+    """
+    if config.definitions is None:
+        return None
+    from amqpd.loading import Loading  # 0.7 MB of memory, which few need
+
+    return Loading(config.definitions, clock, logger, sys.stderr, config.definitions_skip_if_unchanged)
 
 
 def run(config: Config) -> int:

@@ -9,8 +9,15 @@ Rule: what may live here knows that there is work, not what it does.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final, final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
+
+# After so many passes of the event loop with one read each the next read is taken for the only one of its pass, too.
+LONELY_PASSES: Final = 16
+# So many reads are, before a few passes are looked at again: lonely ones then suffice that are so many.
+LONELY_READS: Final = 64
+PROBES: Final = 4
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -22,10 +29,15 @@ class Work:
         raise NotImplementedError
 
 
+@final
 class Turn:
     """The work of the current turn.
 
-    The edge sets ``wake`` and, some time after it was called, calls finish(). Tests call finish() themselves.
+    The edge sets ``wake`` and, some time after it was called, calls finish_pass(); it calls begin_read() and end_read()
+    around what it hands on of a read. Tests call finish() themselves.
+
+    Waiting for the end of a pass, so that what many sockets sent is written once, costs one more pass. Where one pass
+    after the other has a single read, the reads end their turns themselves.
     """
 
     def __init__(self) -> None:
@@ -33,6 +45,10 @@ class Turn:
         self.on_fault: Callable[[Exception], None] | None = None  # told of a fault in some work; None lets it through
         self._work: list[Work] = []
         self._writes: list[Work] = []
+        self._reads: i64 = 0  # of this pass, those after which there was work
+        self._lonely_passes: i64 = 0  # in a row, those with one such read
+        self._lonely_reads: i64 = 0  # so many of the next reads end their turn themselves
+        self._ends_itself = False  # the read at hand does
 
     @property
     def idle(self) -> bool:
@@ -50,6 +66,38 @@ class Turn:
         if not self._work and not self._writes:
             self._call_wake()
         self._writes.append(work)
+
+    def begin_read(self, alone: bool) -> None:
+        """What one socket delivered is about to be processed.
+
+        Args:
+            alone: it is a turn of its own in any case.
+        """
+        self._ends_itself = alone or self._lonely_reads > 0
+
+    def end_read(self) -> None:
+        """It has been processed; this may finish the turn."""
+        ends_itself, self._ends_itself = self._ends_itself, False
+        if self.idle:
+            return
+        if not ends_itself:
+            self._reads += 1
+            return
+        if self._lonely_reads > 0:
+            self._lonely_reads -= 1
+        self.finish()
+
+    def finish_pass(self) -> None:
+        """Finish the turn after all reads of a pass of the event loop."""
+        if self._reads == 1:
+            self._lonely_passes += 1
+            if self._lonely_passes == LONELY_PASSES:
+                self._lonely_passes -= PROBES
+                self._lonely_reads = LONELY_READS
+        elif self._reads > 1:
+            self._lonely_passes = 0
+        self._reads = 0
+        self.finish()
 
     def finish(self) -> None:
         """Do all deferred work, then all writes. What the writes set off belongs to the next turn."""
@@ -72,5 +120,5 @@ class Turn:
             self.on_fault(fault)
 
     def _call_wake(self) -> None:
-        if self.wake is not None:
+        if self.wake is not None and not self._ends_itself:
             self.wake()

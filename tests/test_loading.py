@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amqpd.clock import ManualClock
-from amqpd.definitions.files import FileError
+from amqpd.definitions.faults import FileError
 from amqpd.loading import Loading
 from amqpd.logs import configure
 from tests.builders import World
@@ -66,14 +66,6 @@ def test_only_a_file_with_users_stands_in_for_the_first_one(path: Path) -> None:
         assert not start.loading.brings_users
         start.loading.tell_of_first_user("guest")
         assert [found["state"] for found in start.events()] == ["created"]
-
-
-def test_without_definitions_nothing_happens() -> None:
-    stream, world = io.StringIO(), World()
-    loading = Loading(None, ManualClock(), configure("info", "json", stream), stream)
-    loading.tell_of_first_user("guest")
-    loading.run(world.broker, world.users)
-    assert (loading.brings_users, stream.getvalue()) == (False, "")
 
 
 def test_what_cannot_be_imported_is_told_with_its_file(path: Path) -> None:

@@ -210,6 +210,19 @@ def test_a_signal_ends_it_with_status_0_and_is_logged(process: Process, number: 
     assert events == [["server.stopping", f"signal={number.name}"], ["server.stopped"]]
 
 
+def test_what_only_others_need_is_not_in_its_memory(amqpds: Amqpds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker in memory, without HTTP and definitions; PYTHONPROFILEIMPORTTIME lists every module it imports."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    process = amqpds.start()
+    process.port()
+    process.signal(signal.SIGTERM)
+    modules = {line.rsplit("|", 1)[-1].strip() for line in process.ended()[2].splitlines()}
+    assert "amqpd.server" in modules
+    outside = r"starlette|uvicorn|prometheus_client|regex|sqlite3|shutil|difflib|secrets"
+    own = r"amqpd\.(bench|check|loading|definitions\.importing|catalog\.catalog|cli\.(bench|check_data|stream|tls))"
+    assert [module for module in modules if re.match(rf"({outside}|{own})(\.|$)", module)] == []
+
+
 def test_clients_are_told_of_the_shutdown(process: Process) -> None:
     connections = [connect(process.port()) for _ in range(3)]
     begun = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amqpd.turn import Turn, Work
+from amqpd.turn import LONELY_PASSES, LONELY_READS, PROBES, Turn, Work
 
 
 class Step(Work):
@@ -112,3 +112,130 @@ def test_a_fault_that_nobody_is_told_of_comes_through() -> None:
     turn.defer(Broken())
     with pytest.raises(ValueError, match="fault"):
         turn.finish()
+
+
+class Edge:
+    """An event loop: passes with reads, each of which leaves work."""
+
+    def __init__(self) -> None:
+        self.turn = Turn()
+        self.turn.wake = self._wake
+        self.wanted = False  # somebody waits for the end of the pass
+        self.done: list[str] = []
+
+    def _wake(self) -> None:
+        self.wanted = True
+
+    def read(self, name: str = "work", alone: bool = False) -> None:
+        """A read that leaves work; none without a name."""
+        self.turn.begin_read(alone)
+        if name:
+            self.turn.defer(Step(name, self.done))
+        self.turn.end_read()
+
+    def pass_over(self) -> None:
+        """The end of a pass."""
+        if self.wanted:
+            self.wanted = False
+            self.turn.finish_pass()
+
+    def lonely(self, passes: int) -> None:
+        """So many passes with one read each."""
+        for _ in range(passes):
+            self.read()
+            self.pass_over()
+
+
+def waiting(edge: Edge, reads: int) -> list[bool]:
+    """For each of so many reads, one a pass, whether its work waits for the end of the pass."""
+    waited = []
+    for _ in range(reads):
+        edge.read()
+        waited.append(edge.wanted)
+        edge.pass_over()
+        assert edge.turn.idle
+    return waited
+
+
+def test_reads_of_one_pass_are_one_turn() -> None:
+    edge = Edge()
+    edge.read("a")
+    edge.read("b")
+    assert edge.done == []
+    edge.pass_over()
+    assert edge.done == ["a", "b"]
+
+
+def test_a_read_that_is_to_be_a_turn_of_its_own_wakes_nobody() -> None:
+    edge = Edge()
+    edge.read("a", alone=True)
+    assert (edge.done, edge.wanted) == (["a"], False)
+
+
+def test_work_that_waits_already_is_done_with_such_a_read() -> None:
+    edge = Edge()
+    edge.read("a")
+    edge.read("b", alone=True)
+    assert edge.done == ["a", "b"]
+    edge.pass_over()
+    assert edge.turn.idle
+
+
+def test_where_pass_after_pass_has_one_read_the_next_ones_wait_for_no_pass_and_sometimes_it_is_looked_again() -> None:
+    edge = Edge()
+    again = [False] * LONELY_READS + [True] * PROBES
+    assert waiting(edge, LONELY_PASSES) == [True] * LONELY_PASSES
+    assert waiting(edge, 3 * len(again)) == 3 * again
+
+
+def test_reads_without_work_are_not_counted() -> None:
+    edge = Edge()
+    for _ in range(LONELY_PASSES):
+        edge.read("")
+        edge.read()
+        edge.pass_over()
+    assert waiting(edge, 1) == [False]
+
+
+def test_two_reads_in_a_pass_are_company() -> None:
+    edge = Edge()
+    edge.lonely(LONELY_PASSES - 1)
+    edge.read()
+    edge.lonely(1)
+    assert waiting(edge, LONELY_PASSES) == [True] * LONELY_PASSES
+    assert waiting(edge, 1) == [False]
+
+
+def test_company_that_comes_while_reads_end_their_turns_is_seen_when_it_is_looked_again() -> None:
+    edge = Edge()
+    edge.lonely(LONELY_PASSES)
+    for _ in range(LONELY_READS // 2):
+        edge.read()
+        edge.read()
+        assert edge.turn.idle
+    edge.read()
+    edge.read()
+    assert not edge.turn.idle
+    edge.pass_over()
+    assert waiting(edge, LONELY_PASSES) == [True] * LONELY_PASSES
+
+
+def test_what_writes_set_off_wakes_the_edge_even_from_such_a_read() -> None:
+    edge = Edge()
+    edge.lonely(LONELY_PASSES)
+    write = Step("write", edge.done)
+    write.turn, write.defers = edge.turn, [Step("next", edge.done)]
+    edge.turn.begin_read(alone=False)
+    edge.turn.defer_write(write)
+    edge.turn.end_read()
+    assert (edge.wanted, edge.done[-1]) == (True, "write")
+    edge.pass_over()
+    assert edge.done[-1] == "next"
+    assert waiting(edge, 1) == [False], "a pass without a read says nothing"
+
+
+def test_work_that_comes_from_elsewhere_wakes_the_edge_always() -> None:
+    edge = Edge()
+    edge.lonely(LONELY_PASSES)
+    edge.turn.defer(Step("timer", edge.done))
+    assert edge.wanted

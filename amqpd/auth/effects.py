@@ -7,9 +7,12 @@ Rule: what may live here passes changes on. What they are is known to users, per
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from amqpd.broker.broker import Broker
-from amqpd.catalog.catalog import Catalog
+
+if TYPE_CHECKING:
+    from amqpd.catalog.catalog import Catalog
 
 
 class Effects:

@@ -17,8 +17,7 @@ from amqpd.broker.queues.disk import Disk
 from amqpd.broker.queues.room import NOTHING, Room, endless_room
 from amqpd.broker.queues.stream.store import StreamStore
 from amqpd.broker.settings import QueueSettings
-from amqpd.catalog.catalog import Catalog, CatalogWrite
-from amqpd.catalog.faults import CatalogError
+from amqpd.catalog.error import CatalogError
 from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow, VHostRow
 from amqpd.log.commit import SAFE, Commits, Job, Member
 from amqpd.log.files import Files
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from amqpd.broker.exchanges.base import Exchange
     from amqpd.broker.policy import Policy
     from amqpd.broker.queues.base import Queue
+    from amqpd.catalog.catalog import Catalog, CatalogWrite
 
 # The folder of all durable queues' folders, and of those of durable exchanges that hold messages: what is in it is the
 # same, and so are the rules for what is left over.

@@ -19,7 +19,8 @@ from typing import Final
 
 from amqpd.catalog import schema
 from amqpd.catalog.directory import sync_folder
-from amqpd.catalog.faults import CatalogError, refusal, translated, unusable
+from amqpd.catalog.error import CatalogError
+from amqpd.catalog.faults import refusal, translated, unusable
 from amqpd.catalog.rows import (
     BindingRow,
     ExchangeRow,

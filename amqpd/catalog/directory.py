@@ -17,7 +17,6 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -256,7 +255,9 @@ def _some(names: list[str]) -> str:
 def _remove(leftover: Path) -> None:
     """Remove a file, or a folder with what is in it."""
     if leftover.is_dir() and not leftover.is_symlink():
-        shutil.rmtree(leftover)
+        from shutil import rmtree  # half a megabyte of memory, which few starts need
+
+        rmtree(leftover)
     else:
         leftover.unlink()
 

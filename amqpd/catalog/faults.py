@@ -12,6 +12,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from amqpd.catalog.error import CatalogError
+
 _PRIMARY: Final = 0xFF  # SQLite's extended codes carry the plain one in their low octet
 _ERRNO: Final = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -30,10 +32,6 @@ _WAYS_OUT: Final = {
     errno.EBUSY: "close it in the other program that has it open",
     errno.ENOMEM: "give amqpd more memory",
 }
-
-
-class CatalogError(Exception):
-    """A catalog that cannot be used. Its text is one sentence that names the file and says what to do."""
 
 
 def translated(error: sqlite3.Error, path: Path) -> OSError | CatalogError | sqlite3.Error:

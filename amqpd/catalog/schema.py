@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from amqpd.catalog.faults import CatalogError
+from amqpd.catalog.error import CatalogError
 
 APPLICATION_ID: Final = 0x616D7170  # "amqp": tells SQLite files of ours from those of other programs
 

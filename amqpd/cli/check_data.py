@@ -35,7 +35,7 @@ def check_data(directory: Path, repair: bool, as_json: bool) -> None:
     Ends with status 0 if the directory is sound (now), 1 if something is corrupt, 2 if it cannot be checked.
     """
     from amqpd.catalog.directory import DataDirectoryError
-    from amqpd.catalog.faults import CatalogError
+    from amqpd.catalog.error import CatalogError
     from amqpd.cli.check_text import as_dict, lines
     from amqpd.clock import SystemClock
     from amqpd.log.damage import NewerFormat

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gc
 import sys
+from importlib import import_module
+from typing import Final
 
 import click
 
-from amqpd.cli.bench import bench
 from amqpd.cli.build import version_line
-from amqpd.cli.check_data import check_data
 from amqpd.cli.options import BAD_CONFIGURATION, ConfigCommand, configuration
-from amqpd.cli.stream import stream
-from amqpd.cli.super_stream import super_stream
-from amqpd.cli.tls import tls
 from amqpd.config import ConfigError
 
+# The other commands, each in the module of its name, which is imported when it is wanted: a broker never needs them.
+COMMANDS: Final = ("bench", "check-data", "stream", "super-stream", "tls")
 VERSION_HELP = "Show the version, and whether it is the compiled form, and exit."
 
 
@@ -27,6 +26,16 @@ class ServeByDefault(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in own):
             args = ["serve", *args]
         return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"amqpd.cli.{name}"), name)
+        return command
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         serve.format_options(ctx, formatter)
@@ -68,13 +77,6 @@ def serve(config: str | None, **options: object) -> None:
     status = server.run(settings)
     gc.freeze()  # at its end Python looks for garbage several times: seconds, when there were 100,000 queues
     sys.exit(status)
-
-
-cli.add_command(bench)
-cli.add_command(check_data)
-cli.add_command(stream)
-cli.add_command(super_stream)
-cli.add_command(tls)
 
 
 def main() -> None:

@@ -10,13 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from amqpd.definitions.faults import FileError
 from amqpd.definitions.parsing import NotJSON, parse
 from amqpd.definitions.reading import DefinitionsError, read
 from amqpd.definitions.rows import Definitions
-
-
-class FileError(Exception):
-    """A file of definitions cannot be used. Its text is one sentence; the command ends with status 2."""
 
 
 class DefinitionsFile(NamedTuple):

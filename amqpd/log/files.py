@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -179,8 +178,10 @@ class DiskFiles(Files):
         self._forget(path)
 
     def remove_folder(self, folder: str) -> None:
+        from shutil import rmtree  # half a megabyte of memory, which a broker does not need before
+
         try:
-            shutil.rmtree(self._full(folder))
+            rmtree(self._full(folder))
         except FileNotFoundError:
             pass  # what is asked for is that it is gone
         finally:

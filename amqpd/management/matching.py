@@ -9,14 +9,16 @@ done without: a pattern that is a plain text, and one that repeats a single thin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio.to_thread
-import regex
 
 from amqpd.clock import Clock
 from amqpd.management.errors import BadRequest
 from amqpd.management.slices import Slices
+
+if TYPE_CHECKING:
+    import regex
 
 SECONDS: Final = 1.0  # for all names together
 LONGEST: Final = 1000  # characters of a pattern
@@ -37,7 +39,7 @@ async def matching(pattern: str, names: Sequence[str], clock: Clock, slices: Sli
         raise BadRequest(f"A regular expression has at most {LONGEST} characters here.")
     if METACHARACTERS.isdisjoint(pattern):
         return await containing(pattern, names, slices)
-    compiled = compiled_of(pattern)
+    compiled = await anyio.to_thread.run_sync(compiled_of, pattern)
     if is_tame(pattern) and max(map(len, names), default=0) <= SHORT:
         return await found_at_once(compiled, names, clock, slices)
     return await anyio.to_thread.run_sync(found, compiled, names, clock)
@@ -60,11 +62,13 @@ def is_tame(pattern: str) -> bool:
 
 
 def compiled_of(pattern: str) -> Compiled:
-    """The pattern, ready for use.
+    """The pattern, ready for use. The first one takes some hundredths of a second, so a worker thread ought to ask.
 
     Raises:
         BadRequest: it is none.
     """
+    import regex  # 1.5 MB of memory, and most brokers see no pattern
+
     try:
         return regex.compile(pattern, regex.IGNORECASE)
     except (regex.error, RecursionError, OverflowError) as error:

@@ -164,18 +164,25 @@ class AMQPSocket(asyncio.Protocol):
         if connection is None:
             connection = self._begin(0.0 if self._arrival is None else self._arrival.age())
         if len(data) < LARGE_READ:
-            connection.receive(data)
+            self._receive(connection, data, alone=False)
         else:
             self._receive_much(connection, data)
         if connection.output.stalled and self._wire is not None and self._wire.unsent() > ANSWERS_UNREAD:
             connection.throttle.stall()
 
+    def _receive(self, connection: Connection, data: bytes, alone: bool) -> None:
+        turn = self._context.turn
+        turn.begin_read(alone)
+        try:
+            connection.receive(data)
+        finally:  # a turn that waits for the end of this read would wait for ever
+            turn.end_read()
+
     def _receive_much(self, connection: Connection, data: bytes) -> None:
         """A large read is a turn of its own, and after some of them it is the others' turn."""
         clock = self._context.clock
         begun = clock.monotonic()
-        connection.receive(data)
-        self._context.turn.finish()
+        self._receive(connection, data, alone=True)
         ended = clock.monotonic()
         throttle = connection.throttle
         if throttle.tired:

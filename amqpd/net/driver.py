@@ -31,7 +31,7 @@ class LoopDriver:
             self._sleep.cancel()
 
     def _turn_has_work(self) -> None:
-        self._loop.call_soon(self._context.turn.finish)
+        self._loop.call_soon(self._context.turn.finish_pass)
 
     def _sleep_until_due(self) -> None:
         if self._sleep is not None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from amqpd.catalog import schema
 from amqpd.catalog.catalog import IDS_PER_START, Catalog
-from amqpd.catalog.faults import CatalogError
+from amqpd.catalog.error import CatalogError
 from amqpd.catalog.rows import BindingRow, QueueRow, Topology
 from tests.catalog.rows import BINDING, EXCHANGE, POLICY, QUEUE, VHOST, binding, commit, loaded, opened, queue
 

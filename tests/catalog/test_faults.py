@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from amqpd.catalog.faults import CatalogError, refusal, translated
+from amqpd.catalog.error import CatalogError
+from amqpd.catalog.faults import refusal, translated
 
 PATH = Path("data/catalog.sqlite")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from amqpd.catalog.directory import DataDirectory, DataDirectoryError
-from amqpd.catalog.faults import CatalogError
+from amqpd.catalog.error import CatalogError
 from amqpd.catalog.rows import BindingRow, ExchangeRow, PolicyRow, QueueRow
 from amqpd.check.directory import DirectoryCheck
 from tests.check.builders import Made, checked, flip, live, stored, texts, tree

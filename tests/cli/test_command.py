@@ -106,7 +106,9 @@ def test_help_and_version_do_not_wait_for_the_broker(option: str) -> None:
 
 def test_every_command_is_documented() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "commands.md").read_text("utf-8")
-    for name, command in cli.commands.items():
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
         below = command.commands if isinstance(command, click.Group) else {}
         for line in [f"{name} {part}" for part in below] or [name]:
             assert f"`amqpd {line}" in page or name == "serve", line

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from amqpd.definitions.files import FileError, read_files
+from amqpd.definitions.faults import FileError
+from amqpd.definitions.files import read_files
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
