@@ -120,7 +120,6 @@ class Broker:
         yield from steps
         del self.leaving[vhost]
         self.context.counters.vhost_gone(vhost.totals, vhost.deleted_queues)
-        self.context.storage.changing()  # whoever waits for the topology waits until its files are gone, too
         self.events.vhost_deleted(vhost.name, actor)
 
     @property

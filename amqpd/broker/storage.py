@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # The folder of all durable queues' folders, and of those of durable exchanges that hold messages: what is in it is the
 # same, and so are the rules for what is left over.
 QUEUES: Final = "queues"
+MOST_FOLDERS: Final = 32  # that go with one commit: a few milliseconds
 
 
 @final
@@ -302,7 +303,10 @@ class RemoveFolders(Job):
 
 @final
 class Discards(Member):
-    """The folders of deleted queues and exchanges; they go after the catalog knows that their owners are gone."""
+    """The folders of deleted queues and exchanges; they go after the catalog knows that their owners are gone.
+
+    Some go with each commit: others wait for it too, and do not want to wait for the folders of 10,000 queues.
+    """
 
     def __init__(self, disk: Disk) -> None:
         super().__init__()
@@ -315,7 +319,7 @@ class Discards(Member):
         self._folders.append(folder)
 
     def begin_late(self) -> Job | None:
-        self._going, self._folders = self._folders, []
+        self._going, self._folders = self._folders[:MOST_FOLDERS], self._folders[MOST_FOLDERS:]
         return RemoveFolders(self._disk.files, self._going) if self._going else None
 
     def relieve(self) -> Job | None:
@@ -325,9 +329,11 @@ class Discards(Member):
 
     def finished(self, job: Job) -> None:
         self._going = []
+        if self._folders:
+            self._disk.commits.join(self, 0)
 
     def failed(self, job: Job, error: OSError) -> None:
-        self._going = []  # the next start tries again
+        self.finished(job)  # the next start tries again
 
 
 def is_declared(exchange: Exchange) -> bool:

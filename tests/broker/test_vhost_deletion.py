@@ -14,6 +14,7 @@ from amqpd.auth.topics import TopicPermission
 from amqpd.broker.declaration import ExchangeSpec
 from amqpd.broker.policy import Policy
 from amqpd.broker.queues.base import QueueSpec
+from amqpd.broker.storage import MOST_FOLDERS
 from amqpd.broker.vhost import VHost
 from amqpd.catalog.rows import Topology
 from amqpd.management.subjects import broker_traffic
@@ -227,6 +228,25 @@ def test_a_broker_that_is_killed_before_the_first_commit_has_all_of_it(tmp_path:
     again = world.killed().broker.vhosts["other"]
     assert {name: queue.message_count for name, queue in again.queues.items()} == dict.fromkeys(KINDS, 1)
     assert len(again.exchange("x").bindings()) == len(KINDS)
+
+
+def test_few_folders_go_with_one_commit_for_others_wait_for_it_too(tmp_path: Path) -> None:
+    world = World(store=Store(tmp_path))
+    vhost, count = world.broker.create_vhost("other"), 2 * MOST_FOLDERS + 1
+    for number in range(count):
+        vhost.create_queue(str(number), QueueSpec(True, None, False, EMPTY_TABLE)).publish(message(DURABLE, b"m"))
+    world.finish()
+    assert world.store is not None
+    files, left = world.store.memory, []
+    assert len(files.names("queues")) == count
+    world.hold_commits()
+    world.broker.delete_vhost("other")
+    world.finish()
+    while world.held_commits:
+        world.run_commit()
+        left.append(len(files.names("queues")))
+    assert left[-1] == 0
+    assert all(before - after <= MOST_FOLDERS for before, after in itertools.pairwise([count, *left]))
 
 
 def test_another_one_of_its_name_may_come_before_it_is_gone(tmp_path: Path) -> None:
