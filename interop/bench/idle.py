@@ -130,12 +130,31 @@ def wait_for(sock: socket.socket, method: type[Method]) -> Method:
     Raises:
         RuntimeError: it is not this method.
     """
-    head = sock.recv(7, socket.MSG_WAITALL)
-    rest = sock.recv(int.from_bytes(head[3:7], "big") + 1, socket.MSG_WAITALL)
-    answer = frame.unmarshal(head + rest)[2]
+    answer = frame.unmarshal(next_frame(sock))[2]
     if not isinstance(answer, method):
         raise RuntimeError(f"{answer!r} instead of {method.__name__}")
     return answer
+
+
+def next_frame(sock: socket.socket) -> bytes:
+    """Read one frame."""
+    head = received(sock, 7)
+    return head + received(sock, int.from_bytes(head[3:7], "big") + 1)
+
+
+def received(sock: socket.socket, octets: int) -> bytes:
+    """Read so many octets. MSG_WAITALL would not: a socket with a timeout does not block.
+
+    Raises:
+        RuntimeError: the broker has closed the connection.
+    """
+    data = bytearray()
+    while len(data) < octets:
+        more = sock.recv(octets - len(data))
+        if not more:
+            raise RuntimeError(f"the connection ended after {len(data)} of {octets} octets")
+        data += more
+    return bytes(data)
 
 
 def allow_many_files() -> None:

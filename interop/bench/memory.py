@@ -25,6 +25,7 @@ from interop.bench.idle import (
     CHANNEL,
     allow_many_files,
     connect,
+    next_frame,
     open_channel,
     resident_memory,
     row,
@@ -141,8 +142,7 @@ class Measurement:
         for _ in range(count // BATCH):
             self._publish("away", BATCH)
             for _ in range(BATCH * 3):  # frames
-                head = consumer.recv(7, socket.MSG_WAITALL)
-                consumer.recv(int.from_bytes(head[3:7], "big") + 1, socket.MSG_WAITALL)
+                next_frame(consumer)
 
 
 def measure(command: list[str], options: list[str], scale: float) -> dict[str, float]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pamqp import commands, frame
 
-from interop.bench.idle import CHANNEL, connect, open_channel, resident_memory, row, send, started, wait_for
+from interop.bench.idle import CHANNEL, connect, next_frame, open_channel, resident_memory, row, send, started, wait_for
 
 BATCH = 1000
 ROUTED = 200_000  # messages per measurement
@@ -48,8 +48,7 @@ def answered(sock: socket.socket, batch: list[bytes]) -> int:
     count = len(batch)
     batch.clear()
     for _ in range(count):
-        head = sock.recv(7, socket.MSG_WAITALL)
-        sock.recv(int.from_bytes(head[3:7], "big") + 1, socket.MSG_WAITALL)
+        next_frame(sock)
     return count
 
 
