@@ -13,9 +13,9 @@ from typing import Final, final
 
 from mypy_extensions import i64, mypyc_attr
 
-# After so many passes of the event loop with one read each the next read is taken for the only one of its pass, too.
+# After so many passes of the event loop in a row that brought one read each, the next reads end their turns themselves.
 LONELY_PASSES: Final = 16
-# So many reads are, before a few passes are looked at again: lonely ones then suffice that are so many.
+# So many of them do. Then the ends of passes are waited for again: so many, if each brings one read.
 LONELY_READS: Final = 64
 PROBES: Final = 4
 
