@@ -141,6 +141,7 @@ class Recovery:
         assert isinstance(row, QueueRow)
         spec = QueueSpec(True, None, row.auto_delete, Table(row.arguments))
         spec.folder = folder_of(row.id)
+        spec.declared_by = row.declared_by
         queue = vhost.create_queue(row.name, spec)
         queue.recover()
         self._messages = queue.message_count

@@ -166,7 +166,10 @@ class Storage:
         if catalog is not None and queue.spec.folder:
             spec = queue.spec
             number = id_of(spec.folder)
-            catalog.add_queue(QueueRow(number, vhost, queue.name, queue.kind, spec.auto_delete, spec.arguments.raw))
+            row = QueueRow(
+                number, vhost, queue.name, queue.kind, spec.auto_delete, spec.arguments.raw, spec.declared_by
+            )
+            catalog.add_queue(row)
             self._note_change()
 
     def queue_deleted(self, queue: Queue) -> None:

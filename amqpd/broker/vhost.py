@@ -249,6 +249,8 @@ class VHost(QueueHost, ExchangeHost):
         storage = self.context.storage
         if spec.durable and spec.owner is None and not spec.folder:
             spec.folder = storage.new_folder()
+        if not storage.restoring:
+            spec.declared_by = actor
         spec.arguments = shared_arguments(spec.arguments)
         created = cls(name, self, spec, self._settings_of(name, kind, spec.arguments))
         self.queues[name] = created

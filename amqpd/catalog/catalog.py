@@ -57,7 +57,7 @@ _REMOVE_VHOST: Final = tuple(
 )
 _ADD_EXCHANGE: Final = "INSERT OR REPLACE INTO exchanges VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REMOVE_EXCHANGE: Final = "DELETE FROM exchanges WHERE vhost = ? AND name = ?"
-_ADD_QUEUE: Final = "INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?)"
+_ADD_QUEUE: Final = "INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REMOVE_QUEUE: Final = "DELETE FROM queues WHERE id = ?"
 _ADD_BINDING: Final = "INSERT OR REPLACE INTO bindings VALUES (?, ?, ?, ?, ?, ?)"
 _REMOVE_BINDING: Final = (
@@ -380,8 +380,8 @@ def _load(connection: sqlite3.Connection) -> Topology:
             )
         ],
         [
-            QueueRow(number, vhost, name, kind, auto_delete == 1, arguments)
-            for number, vhost, name, kind, auto_delete, arguments in ask("SELECT * FROM queues ORDER BY id")
+            QueueRow(number, vhost, name, kind, auto_delete == 1, arguments, same(declarer, declarer))
+            for number, vhost, name, kind, auto_delete, arguments, declarer in ask("SELECT * FROM queues ORDER BY id")
         ],
         [
             BindingRow(same(vhost, vhost), same(source, source), is_queue == 1, same(to, to), key, arguments)

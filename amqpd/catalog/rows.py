@@ -42,6 +42,8 @@ class QueueRow(NamedTuple):
     kind: str
     auto_delete: bool
     arguments: bytes
+    declared_by: str = ""
+    """The name of the user; empty where nobody knows, as in older files."""
 
 
 class BindingRow(NamedTuple):

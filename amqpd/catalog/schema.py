@@ -66,7 +66,9 @@ _ACCOUNTS: Final = (
     "CREATE TABLE global_parameters (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _EXCHANGE_IDS, _ACCOUNTS)
+_DECLARERS: Final = ("ALTER TABLE queues ADD COLUMN declared_by TEXT NOT NULL DEFAULT ''",)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _EXCHANGE_IDS, _ACCOUNTS, _DECLARERS)
 """Entry n turns a file of user_version n into one of n + 1."""
 
 VERSION: Final = len(MIGRATIONS)

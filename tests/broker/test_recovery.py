@@ -85,6 +85,13 @@ def test_an_empty_broker_comes_back_empty(world: World, restart: Restart) -> Non
     assert (set(world.vhost.exchanges), world.vhost.queues, world.recovered.total) == (before, {}, (0, 0))
 
 
+def test_who_declared_a_queue_is_still_known(world: World, restart: Restart) -> None:
+    client = client_of(world)
+    client.send(1, commands.Queue.Declare, queue="q", durable=True)
+    assert world.vhost.queue("q").spec.declared_by == "guest"
+    assert restart(world).vhost.queue("q").spec.declared_by == "guest"
+
+
 def test_exchanges_queues_and_bindings_come_back_with_all_their_arguments(world: World, restart: Restart) -> None:
     client = client_of(world)
     alternate = {"alternate-exchange": "amq.fanout"}

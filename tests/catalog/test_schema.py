@@ -113,3 +113,15 @@ def test_a_file_from_before_accounts_has_the_default_virtual_host_and_no_user_ye
 def test_a_new_file_has_no_virtual_host(connection: sqlite3.Connection) -> None:
     schema.migrate(connection)
     assert connection.execute("SELECT * FROM vhosts").fetchall() == []
+
+
+def test_nobody_knows_who_declared_the_queues_of_the_first_schemas(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", 3)
+    schema.migrate(connection)
+    connection.execute("INSERT INTO queues VALUES (1, '/', 'q', 'classic', 0, x'')")
+    monkeypatch.setattr(schema, "VERSION", version)
+    schema.migrate(connection)
+    assert connection.execute("SELECT name, declared_by FROM queues").fetchall() == [("q", "")]

@@ -32,7 +32,7 @@ def test_a_sound_directory_is_told_as_a_table_and_a_sentence(tmp_path: Path) -> 
     lines = result.stdout.splitlines()
     assert lines[0] == f"{tmp_path}: data format 1"
     assert lines[1].endswith(
-        "schema 3, 1 virtual host, 0 exchanges, 2 queues, 0 bindings, 0 policies, 0 users, 0 permissions"
+        "schema 4, 1 virtual host, 0 exchanges, 2 queues, 0 bindings, 0 policies, 0 users, 0 permissions"
     )
     assert " ".join(lines[3].split()) == "VHOST QUEUE TYPE SEGMENTS ON DISK RECORDS MESSAGES BODIES ACKED"
     assert re.fullmatch(r"/      a queue that is empty  quorum  +0 +0 B +0 +0 +0 B +-", lines[4])

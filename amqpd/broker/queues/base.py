@@ -54,7 +54,8 @@ class QueueSpec:
         auto_delete: deleted when its last consumer leaves.
         arguments: x-arguments, with the effective x-queue-type.
 
-    ``folder`` is where a durable queue's messages are kept; the virtual host sets it. Empty: nowhere.
+    The virtual host sets ``folder``, where a durable queue's messages are kept (empty: nowhere), and ``declared_by``,
+    the name of the user who declared it first.
     """
 
     def __init__(self, durable: bool, owner: Owner | None, auto_delete: bool, arguments: Table) -> None:
@@ -63,6 +64,7 @@ class QueueSpec:
         self.auto_delete = auto_delete
         self.arguments = arguments
         self.folder = ""
+        self.declared_by = ""
 
 
 @trait

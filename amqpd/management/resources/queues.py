@@ -12,10 +12,12 @@ from amqpd.broker.queues.base import Queue
 from amqpd.broker.vhost import VHost
 from amqpd.management.actions import channel
 from amqpd.management.answer import ABSENT, DONE, Answer, Column, Columns, Listing, One, put_answer
+from amqpd.management.auth import Tag
 from amqpd.management.errors import BadRequest, Missing
 from amqpd.management.request import Request
 from amqpd.management.resources.bindings import listing as binding_listing
 from amqpd.management.resources.consumers import queue_consumers
+from amqpd.management.resources.users import find as find_user
 from amqpd.management.router import route
 from amqpd.management.statistics import NO_RATE, idle_since, length_details, queue_stat, queue_stats
 from amqpd.management.values import clean, plain, text
@@ -194,8 +196,19 @@ SINGLE: Final = COLUMNS.plus(
 
 def show_list(request: Request) -> Listing:
     """All queues, or those of one virtual host, by name."""
-    items = [queue for vhost in request.vhosts() for queue in vhost.queues.values()]
-    return Listing(COLUMNS, items, paged=True, name=attrgetter("name"), order=attrgetter("host.name", "name"))
+    return listing([queue for vhost in request.vhosts() for queue in vhost.queues.values()])
+
+
+def show_declared(request: Request) -> Listing:
+    """The queues that a user has declared."""
+    name = find_user(request).name
+    queues = [queue for vhost in request.vhosts() for queue in vhost.queues.values()]
+    return listing([queue for queue in queues if queue.spec.declared_by == name])
+
+
+def listing(queues: list[Queue]) -> Listing:
+    """Queues, by name."""
+    return Listing(COLUMNS, queues, paged=True, name=attrgetter("name"), order=attrgetter("host.name", "name"))
 
 
 def find(request: Request) -> Queue:
@@ -275,4 +288,5 @@ ROUTES: Final = (
     route("/queues/{vhost}/{queue}/bindings", get=show_bindings_of),
     route("/queues/{vhost}/{queue}/contents", delete=purge),
     route("/queues/{vhost}/{queue}/actions", post=act),
+    route("/users/{user}/queues", Tag.ADMINISTRATOR, get=show_declared),
 )

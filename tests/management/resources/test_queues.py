@@ -32,6 +32,17 @@ def declare(api: API, name: str = "q", **body: object) -> None:
 # Declaring and deleting.
 
 
+def test_the_queues_that_a_user_has_declared_are_listed(api: API, client: Client) -> None:
+    ann = api.add_user("ann", "management")
+    assert api.put("/queues/%2F/hers", {}, user=ann).status_code == 201
+    declare(api, "his")
+    client.send(1, commands.Queue.Declare, queue="hers")  # it is there already, and stays hers
+    assert [row["name"] for row in api.get("/users/ann/queues").json()] == ["hers"]
+    assert [row["name"] for row in api.get("/users/guest/queues").json()] == ["his"]
+    assert api.get("/users/nobody/queues").status_code == 404
+    assert api.get("/users/ann/queues", user=ann).status_code == 401
+
+
 def test_a_queue_is_declared_once(api: API) -> None:
     body = {"durable": True, "arguments": {"x-max-length": 3}}
     assert api.put("/queues/%2F/q", body).status_code == 201
