@@ -8,7 +8,7 @@ The broker must run and be empty. Queues are declared first, each bound to amq.f
 is something to tell of them. Then messages of 16 octets, 10,000 a second or --rate, go through a queue of their own
 while the broker is asked in one way after the other, several rounds of all ways in turn; the first way is not to ask.
 Figures are medians of the rounds: the latency of the messages, and the time from a request to the last octet of its
-answer. The last way imports 100,000 rows into a virtual host that is deleted again when no messages are on their way.
+answer. The last ways import 100,000 rows into a virtual host, and delete it again.
 Needs a C compiler, as compare.py.
 """
 
@@ -57,9 +57,15 @@ class Way:
 
 @dataclass(frozen=True)
 class ImportWay(Way):
-    """Import so many rows, once a round."""
+    """Import so many rows, once a round, or delete them again.
 
-    seconds: float = 12.0  # for which messages flow
+    Args:
+        seconds: for which messages flow.
+        deletes: what is measured is not the import.
+    """
+
+    seconds: float = 12.0
+    deletes: bool = False
 
 
 WAYS = (
@@ -80,6 +86,7 @@ WAYS = (
     Way("/metrics/detailed, once a second", f"/metrics/detailed?{QUEUE_FAMILIES}", 1.0, GZIP, metrics=True),
     Way("/metrics/detailed, without a pause", f"/metrics/detailed?{QUEUE_FAMILIES}", metrics=True),
     ImportWay("100,000 rows imported", "/api/definitions"),
+    ImportWay("and deleted with their virtual host", f"/api/vhosts/{VHOST}", seconds=4.0, deletes=True),
 )
 
 
@@ -162,16 +169,20 @@ def measure(program: Path, way: Way, options: argparse.Namespace) -> Run:
 
 
 def measure_import(program: Path, way: ImportWay, options: argparse.Namespace) -> Run:
-    """Let messages flow, and import meanwhile."""
+    """Let messages flow, and import or delete meanwhile."""
     answers: list[float] = []
     port = options.management_port
     body = document([f"imported-{number:06}" for number in range(IMPORTED)], VHOST)
     ask(port, "PUT", f"/api/vhosts/{VHOST}", b"{}")
-    asker = threading.Thread(target=lambda: answers.append(ask(port, "POST", way.path, body)))
+    if way.deletes:
+        ask(port, "POST", "/api/definitions", body)
+    request = ("DELETE", way.path, None) if way.deletes else ("POST", way.path, body)
+    asker = threading.Thread(target=lambda: answers.append(ask(port, *request)))
     asker.start()
     found = traffic(program, options, way.seconds, answers)
     asker.join()
-    ask(port, "DELETE", f"/api/vhosts/{VHOST}")
+    if not way.deletes:
+        ask(port, "DELETE", f"/api/vhosts/{VHOST}")
     return found
 
 

@@ -23,6 +23,13 @@ def connection() -> Iterator[sqlite3.Connection]:
         yield made
 
 
+def migrate_to(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a file to an older version than that of today."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "VERSION", version)
+        schema.migrate(connection)
+
+
 def test_a_file_of_an_older_version_is_brought_to_this_one_and_keeps_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,16 +46,11 @@ def test_a_file_of_an_older_version_is_brought_to_this_one_and_keeps_its_rows(
         assert connection.execute("SELECT x FROM later").fetchall() == [(QUEUE.id,)]
 
 
-def test_delayed_exchanges_of_the_first_schema_get_ids_that_nobody_has(
-    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    version = schema.VERSION
-    monkeypatch.setattr(schema, "VERSION", 1)
-    schema.migrate(connection)
+def test_delayed_exchanges_of_the_first_schema_get_ids_that_nobody_has(connection: sqlite3.Connection) -> None:
+    migrate_to(connection, 1)
     for name, kind in (("a", "x-delayed-message"), ("b", "topic"), ("c", "x-delayed-message")):
         connection.execute("INSERT INTO exchanges VALUES ('/', ?, ?, 0, 0, x'')", (name, kind))
     starts = schema.count_start(connection)
-    monkeypatch.setattr(schema, "VERSION", version)
     schema.migrate(connection)
     ids = dict(connection.execute("SELECT name, id FROM exchanges").fetchall())
     assert ids["b"] == 0
@@ -97,13 +99,10 @@ def test_a_transaction_in_which_something_is_raised_is_undone(connection: sqlite
 
 
 def test_a_file_from_before_accounts_has_the_default_virtual_host_and_no_user_yet(
-    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    connection: sqlite3.Connection,
 ) -> None:
-    version = schema.VERSION
-    monkeypatch.setattr(schema, "VERSION", 2)
-    schema.migrate(connection)
+    migrate_to(connection, 2)
     schema.count_start(connection)
-    monkeypatch.setattr(schema, "VERSION", version)
     schema.migrate(connection)
     assert connection.execute("SELECT * FROM vhosts").fetchall() == [("/", "{}")]
     assert connection.execute("SELECT value FROM counters WHERE name = 'seeded'").fetchall() == [(0,)]
@@ -115,13 +114,8 @@ def test_a_new_file_has_no_virtual_host(connection: sqlite3.Connection) -> None:
     assert connection.execute("SELECT * FROM vhosts").fetchall() == []
 
 
-def test_nobody_knows_who_declared_the_queues_of_the_first_schemas(
-    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    version = schema.VERSION
-    monkeypatch.setattr(schema, "VERSION", 3)
-    schema.migrate(connection)
+def test_nobody_knows_who_declared_the_queues_of_the_first_schemas(connection: sqlite3.Connection) -> None:
+    migrate_to(connection, 3)
     connection.execute("INSERT INTO queues VALUES (1, '/', 'q', 'classic', 0, x'')")
-    monkeypatch.setattr(schema, "VERSION", version)
     schema.migrate(connection)
     assert connection.execute("SELECT name, declared_by FROM queues").fetchall() == [("q", "")]

@@ -124,6 +124,27 @@ def test_nothing_is_imported_in_one_piece() -> None:
     assert asyncio.run(most_calls(API().app, "/api/definitions", rows("imported"))) < QUEUES
 
 
+def test_a_virtual_host_whose_deletion_is_cancelled_is_deleted_all_the_same() -> None:
+    api = API()
+    api.put("/vhosts/v")
+    for number in range(50):
+        api.put(f"/queues/v/{number}")
+    queues = api.world.broker.vhosts["v"].queues
+
+    async def cancelled() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(api.app), auth=GUEST) as client:
+            answer = asyncio.create_task(client.delete("http://localhost/api/vhosts/v"))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert 0 < len(queues) < 50
+            answer.cancel()
+            await asyncio.wait([answer])
+            return len(queues)
+
+    assert asyncio.run(cancelled()) == 0
+    assert not api.world.broker.leaving
+
+
 def test_a_virtual_host_is_not_deleted_in_one_piece() -> None:
     api = API()
     api.put("/vhosts/v")

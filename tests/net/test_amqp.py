@@ -22,7 +22,7 @@ from amqpd.net.amqp import (
 )
 from amqpd.protocol.services import Address
 from amqpd.protocol.throttle import ANSWERS_UNREAD
-from amqpd.turn import Work
+from amqpd.turn import LONELY_PASSES, Work
 from amqpd.wire.frames import HEARTBEAT, frame
 from amqpd.wire.output import FULL
 from tests.builders import PROTOCOL_HEADER, Content, World, publish_bytes
@@ -248,6 +248,24 @@ async def test_a_large_read_is_a_turn_of_its_own() -> None:
     large, transport = accepted(world)
     large.data_received(PROTOCOL_HEADER + bytes(LARGE_READ))
     assert transport.written != b""
+
+
+@pytest.mark.anyio
+async def test_small_reads_wait_for_the_end_of_their_pass_unless_they_come_alone_all_the_time() -> None:
+    async with served(World()) as broker:
+        peer = await broker.client()
+        (open_socket,) = broker.listeners.open_sockets
+        assert open_socket.connection is not None  # its client has sent something
+        output, declare = open_socket.connection.output, method(1, commands.Queue.Declare, queue="q")
+        waited = []
+        for _ in range(LONELY_PASSES + 1):
+            open_socket.data_received(declare)
+            waited.append(output.size > 0)
+            await eventually(lambda: output.size == 0)
+            await peer.receive(1)
+        lonely = waited.index(False)  # its handshake has counted, too
+        assert 0 < lonely <= LONELY_PASSES
+        assert waited == [True] * lonely + [False] * (len(waited) - lonely)
 
 
 class Delay(Work):
